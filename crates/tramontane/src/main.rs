@@ -1,0 +1,2 @@
+//! The `tramontane` binary.
+fn main() {}
