@@ -1,1 +1,22 @@
-//! kernels
+//! Numbers and memory: storage formats, the operations of a transformer, and the processors that run them.
+//!
+//! The only crate of the workspace where `unsafe` is allowed. It knows no model, no file format's metadata, no tokens
+//! and no requests.
+
+mod backend;
+mod cache;
+mod error;
+mod matrix;
+mod memory;
+pub mod quant;
+mod rows;
+
+pub use backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
+pub use cache::{
+    AttentionPlan, AttentionRow, AttentionShape, Cache, CacheLayout, KvType, PAGE_SIZE,
+};
+pub use error::KernelError;
+pub use matrix::Matrix;
+pub use memory::Bytes;
+pub use quant::Format;
+pub use rows::{Columns, Rows};

@@ -1,0 +1,105 @@
+//! A weight matrix: its format, its shape and its bytes, checked once when made.
+
+use crate::KernelError;
+use crate::memory::Bytes;
+use crate::quant::Format;
+use std::ops::Range;
+
+/// A weight matrix `[rows, cols]` (`[out, in]`), row-major, in one storage format. Cheap to clone: the bytes are shared.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    format: Format,
+    rows: usize,
+    cols: usize,
+    data: Bytes,
+}
+
+impl Matrix {
+    /// Wraps `data` as a matrix.
+    ///
+    /// Errors: `cols` is not a whole number of the format's blocks, or `data` is not exactly `rows` such rows.
+    pub fn new(
+        format: Format,
+        rows: usize,
+        cols: usize,
+        data: Bytes,
+    ) -> Result<Matrix, KernelError> {
+        let expected = format.row_bytes(cols)?.checked_mul(rows);
+        if expected != Some(data.len()) {
+            return Err(KernelError::MatrixBytes {
+                format: format.name(),
+                rows,
+                cols,
+                expected,
+                got: data.len(),
+            });
+        }
+        Ok(Matrix {
+            format,
+            rows,
+            cols,
+            data,
+        })
+    }
+
+    /// The storage format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Rows: the width of a product's result.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns: the width of a product's operand.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        self.data.len().checked_div(self.rows).unwrap_or(0)
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.data.as_slice()
+    }
+
+    /// The rows `range` as a matrix of their own, sharing the bytes.
+    pub fn slice_rows(&self, range: Range<usize>) -> Matrix {
+        assert!(
+            range.start <= range.end && range.end <= self.rows,
+            "rows {range:?} of a matrix with {}",
+            self.rows
+        );
+        let row_bytes = self.row_bytes();
+        let data = self
+            .data
+            .slice(range.start * row_bytes..range.end * row_bytes);
+        Matrix {
+            format: self.format,
+            rows: range.len(),
+            cols: self.cols,
+            data,
+        }
+    }
+
+    /// All values as f32, row-major: for small matrices that are used in another form.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.rows * self.cols];
+        self.format.dequantize(self.bytes(), &mut out);
+        out
+    }
+
+    /// The first row that holds a non-finite scale (quantised formats) or value (plain ones).
+    pub fn first_non_finite_row(&self) -> Option<usize> {
+        if self.rows == 0 || self.cols == 0 {
+            return None;
+        }
+        self.bytes()
+            .chunks_exact(self.row_bytes())
+            .position(|row| self.format.has_non_finite(row))
+    }
+}

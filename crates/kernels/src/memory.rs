@@ -1,0 +1,96 @@
+//! Bytes and where they live: files mapped read-only, or buffers of our own. Sharing is by reference count.
+
+use crate::KernelError;
+use memmap2::Mmap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A shared, immutable run of bytes: part of a mapped file or of a buffer. Cloning and slicing copy nothing.
+#[derive(Clone, Debug)]
+pub struct Bytes {
+    owner: Arc<Owner>,
+    range: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Owner {
+    Mapped(Mmap),
+    Heap(Vec<u8>),
+}
+
+impl Bytes {
+    /// Maps a whole file read-only. Nothing is read until it is touched.
+    ///
+    /// The file must not be changed or truncated while it is mapped; as with any mapped file, a read beyond a new end
+    /// kills the process (SIGBUS).
+    ///
+    /// Errors: the file cannot be opened or mapped.
+    pub fn map(path: &Path) -> Result<Bytes, KernelError> {
+        let failed = |source| KernelError::Map {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() == 0 {
+            return Ok(Bytes::from(Vec::new()));
+        }
+        // SAFETY: the mapping is private and read-only and owned by the Arc below, so every slice handed out lives no
+        // longer than it. That nobody truncates the file meanwhile is the caller's promise, stated above.
+        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let range = 0..map.len();
+        Ok(Bytes {
+            owner: Arc::new(Owner::Mapped(map)),
+            range,
+        })
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Whether they lie in a mapped file (and so cost no memory of our own).
+    pub fn is_mapped(&self) -> bool {
+        matches!(*self.owner, Owner::Mapped(_))
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        let all: &[u8] = match &*self.owner {
+            Owner::Mapped(map) => map,
+            Owner::Heap(vec) => vec,
+        };
+        &all[self.range.clone()]
+    }
+
+    /// A part, counted from this slice's start. Panics if it reaches beyond the end, as slicing does.
+    pub fn slice(&self, range: Range<usize>) -> Bytes {
+        assert!(
+            range.start <= range.end && range.end <= self.len(),
+            "bytes {range:?} of {}",
+            self.len()
+        );
+        let start = self.range.start + range.start;
+        Bytes {
+            owner: Arc::clone(&self.owner),
+            range: start..start + range.len(),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Bytes {
+        let range = 0..bytes.len();
+        Bytes {
+            owner: Arc::new(Owner::Heap(bytes)),
+            range,
+        }
+    }
+}
