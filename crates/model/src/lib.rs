@@ -4,10 +4,19 @@
 //! a [`kernels::Backend`].
 
 mod batch;
+mod config;
 mod error;
+mod weights;
 
 pub use batch::{Batch, BatchSequence, LogitRows, Output};
+pub use config::{
+    AttentionConfig, Config, FeedForwardConfig, GqaConfig, MlaConfig, MoeConfig, QueryScale,
+    RopeConfig, RopeScaling, SoftmaxScale, Source,
+};
 pub use error::ModelError;
+pub use weights::{
+    AttentionWeights, FeedForwardWeights, LayerWeights, LoadReport, Repacked, Unused, Weights,
+};
 
 /// A model that turns batches of tokens into logits. The engine sees nothing else of it.
 pub trait LanguageModel: Send {
