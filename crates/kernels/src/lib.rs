@@ -6,6 +6,8 @@
 mod backend;
 mod cache;
 mod error;
+mod float;
+pub mod math;
 mod matrix;
 mod memory;
 pub mod quant;

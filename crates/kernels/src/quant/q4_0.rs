@@ -1,0 +1,27 @@
+//! Q4_0: 32 values a block: an f16 scale, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
+//! `x = d · (q − 8)`.
+
+use super::{Block, BlockScheme, Scheme, Spec, half_at};
+
+pub(super) const SPEC: Spec = Spec {
+    name: "Q4_0",
+    gguf_id: 2,
+    safetensors: None,
+    values: 32,
+    bytes: 18,
+    scheme: Scheme::Scaled(BlockScheme {
+        unpack,
+        offset: 8,
+        group: 32,
+        has_min: false,
+        factors_at: &[0],
+    }),
+};
+
+fn unpack(bytes: &[u8], block: &mut Block) {
+    block.d = half_at(bytes, 0);
+    for (i, byte) in bytes[2..18].iter().enumerate() {
+        block.quants[i] = byte & 15;
+        block.quants[16 + i] = byte >> 4;
+    }
+}

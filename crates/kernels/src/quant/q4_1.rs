@@ -1,0 +1,28 @@
+//! Q4_1: 32 values a block: f16 scale and minimum, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
+//! `x = d · q + min`.
+
+use super::{Block, BlockScheme, Scheme, Spec, half_at};
+
+pub(super) const SPEC: Spec = Spec {
+    name: "Q4_1",
+    gguf_id: 3,
+    safetensors: None,
+    values: 32,
+    bytes: 20,
+    scheme: Scheme::Scaled(BlockScheme {
+        unpack,
+        offset: 0,
+        group: 32,
+        has_min: true,
+        factors_at: &[0, 2],
+    }),
+};
+
+fn unpack(bytes: &[u8], block: &mut Block) {
+    block.d = half_at(bytes, 0);
+    block.min = half_at(bytes, 2);
+    for (i, byte) in bytes[4..20].iter().enumerate() {
+        block.quants[i] = byte & 15;
+        block.quants[16 + i] = byte >> 4;
+    }
+}
