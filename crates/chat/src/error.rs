@@ -58,6 +58,18 @@ pub enum ChatError {
         /// What is wrong with it, and what was expected.
         reason: String,
     },
+    /// A vocabulary that is not Mistral's cannot be read, or cannot encode a text.
+    #[error("vocabulary: {0}")]
+    Vocabulary(String),
+    /// A chat template is malformed, or fails on this conversation.
+    #[error("chat template: {0}")]
+    Template(String),
+    /// A stop string is empty.
+    #[error("stop string {index} is empty; leave it out or give at least one character")]
+    EmptyStop {
+        /// Which of the request's stop strings, from 0.
+        index: usize,
+    },
 }
 
 impl ChatError {
@@ -79,6 +91,9 @@ impl ChatError {
             Self::UnsupportedTokenizerFeature(_) => "UnsupportedTokenizerFeatureException",
             Self::ImageDecode(_) => "ImageDecodeException",
             Self::TokenizerFile { .. } => "TokenizerFileError",
+            Self::Vocabulary(_) => "VocabularyError",
+            Self::Template(_) => "TemplateError",
+            Self::EmptyStop { .. } => "EmptyStop",
         }
     }
 }

@@ -7,7 +7,9 @@ mod base64;
 pub mod error;
 pub mod json;
 pub mod message;
+pub mod stop;
 pub mod tekken;
+pub mod vocabulary;
 
 pub use error::ChatError;
 pub use tekken::Tekken;
