@@ -59,6 +59,40 @@ pub struct Routing {
     pub experts_per_token: usize,
 }
 
+impl Routing {
+    /// How many different experts were chosen.
+    pub fn distinct(&self) -> usize {
+        let mut chosen = self.experts.clone();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen.len()
+    }
+}
+
+impl Routing {
+    /// Room for the choices of `rows` rows.
+    pub(crate) fn unset(rows: usize, experts_per_token: usize) -> Routing {
+        Routing {
+            experts: vec![0; rows * experts_per_token],
+            weights: vec![0.0; rows * experts_per_token],
+            experts_per_token,
+        }
+    }
+
+    /// The experts and weights of one row, best first.
+    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let at = row * self.experts_per_token..(row + 1) * self.experts_per_token;
+        let weights = self.weights[at.clone()].iter().copied();
+        self.experts[at].iter().copied().zip(weights)
+    }
+
+    /// Where the choices of one row go.
+    pub(crate) fn row_mut(&mut self, row: usize) -> (&mut [u32], &mut [f32]) {
+        let at = row * self.experts_per_token..(row + 1) * self.experts_per_token;
+        (&mut self.experts[at.clone()], &mut self.weights[at])
+    }
+}
+
 /// The three matrices of one SwiGLU feed-forward: `down · (silu(gate · x) ⊙ (up · x))`.
 #[derive(Clone, Debug)]
 pub struct FeedForward {

@@ -4,6 +4,8 @@
 //! pages and token `p` lies in slot `pages[p / PAGE_SIZE] * PAGE_SIZE + p % PAGE_SIZE`. Who owns which page is the
 //! engine's business.
 
+use crate::float::bf16_to_f32;
+
 /// Slots in a page. Part of the numeric definition (attention sums page by page), not a setting.
 pub const PAGE_SIZE: usize = 64;
 
@@ -79,6 +81,17 @@ impl Cache {
     /// Pages it holds.
     pub fn num_pages(&self) -> usize {
         self.num_pages
+    }
+
+    /// One token's row of one layer, as f32.
+    pub(crate) fn slot(&self, layer: usize, slot: usize) -> Vec<f32> {
+        let at = slot * self.layout.row_width..(slot + 1) * self.layout.row_width;
+        match &self.layers {
+            CacheLayers::F32(layers) => layers[layer][at].to_vec(),
+            CacheLayers::Bf16(layers) => {
+                layers[layer][at].iter().map(|x| bf16_to_f32(*x)).collect()
+            }
+        }
     }
 
     /// Fills every slot with NaN, so that a test sees any read of a slot that was never written.

@@ -11,7 +11,9 @@ pub mod math;
 mod matrix;
 mod memory;
 pub mod quant;
+mod reference;
 mod rows;
+mod shapes;
 
 pub use backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
 pub use cache::{
@@ -21,4 +23,5 @@ pub use error::KernelError;
 pub use matrix::Matrix;
 pub use memory::Bytes;
 pub use quant::Format;
+pub use reference::Reference;
 pub use rows::{Columns, Rows};

@@ -11,7 +11,7 @@ pub(crate) const EXP_MIN: f32 = -87.336_54;
 /// Above this, [`exp`] is infinite.
 pub(crate) const EXP_MAX: f32 = 88.722_83;
 /// ln 2 in two parts; the first has few bits, so that its product with a small integer is exact.
-pub(crate) const LN_2_HIGH: f32 = 0.693_359_375;
+pub(crate) const LN_2_HIGH: f32 = 355.0 / 512.0;
 /// What [`LN_2_HIGH`] leaves.
 pub(crate) const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// Adding 1.5 · 2²³ leaves the nearest integer in the low bits of the sum.

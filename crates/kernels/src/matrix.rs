@@ -62,6 +62,12 @@ impl Matrix {
         self.data.len().checked_div(self.rows).unwrap_or(0)
     }
 
+    /// The bytes of row `row`.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        let row_bytes = self.row_bytes();
+        &self.bytes()[row * row_bytes..][..row_bytes]
+    }
+
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         self.data.as_slice()

@@ -58,6 +58,10 @@ impl Rows {
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.data[row * self.cols..][..self.cols]
     }
+
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.data[row * self.cols..][..self.cols]
+    }
 }
 
 /// A range of columns that repeats head by head: head `h` is columns `start + h * stride ..` of `width`.

@@ -1,0 +1,84 @@
+//! Attention of one row, all heads, over the pages of its sequence. This is the definition.
+//!
+//! One online softmax a head: pages of 64 in order, within a page the keys in order. Slots past what a row sees are
+//! never read.
+
+use super::lanes;
+use crate::cache::{AttentionPlan, AttentionShape, Cache, PAGE_SIZE};
+use crate::math::exp;
+
+/// `out[h]` for every head of plan row `r`: `q: [num_heads * key_dim]`, `out: [num_heads * value_dim]`.
+pub(crate) fn attention_row(
+    q: &[f32],
+    cache: &Cache,
+    layer: usize,
+    plan: &AttentionPlan,
+    r: usize,
+    shape: &AttentionShape,
+    out: &mut [f32],
+) {
+    let row = plan.rows[r];
+    let heads_per_kv_head = shape.num_heads / shape.num_kv_heads;
+    for head in 0..shape.num_heads {
+        let kv_head = head / heads_per_kv_head;
+        let key = kv_head * shape.key_dim;
+        let value = shape.value_start + kv_head * shape.value_dim;
+        let q = &q[head * shape.key_dim..][..shape.key_dim];
+        let mut softmax = OnlineSoftmax::new(shape.value_dim);
+        for first in (0..row.visible).step_by(PAGE_SIZE) {
+            let page = plan.pages[row.first_page + first / PAGE_SIZE] as usize;
+            let slots = page * PAGE_SIZE..page * PAGE_SIZE + PAGE_SIZE.min(row.visible - first);
+            let cached: Vec<Vec<f32>> = slots.map(|slot| cache.slot(layer, slot)).collect();
+            let keys = cached.iter().map(|c| &c[key..key + shape.key_dim]);
+            let scores: Vec<f32> = keys.map(|key| shape.scale * lanes::dot(q, key)).collect();
+            let values = cached.iter().map(|c| &c[value..value + shape.value_dim]);
+            softmax.page(&scores, values);
+        }
+        softmax.finish(&mut out[head * shape.value_dim..][..shape.value_dim]);
+    }
+}
+
+/// The state of one head between pages.
+struct OnlineSoftmax {
+    /// Largest score so far.
+    max: f32,
+    /// Sum of `exp(score − max)` so far.
+    sum: f32,
+    /// Sum of `exp(score − max) · value` so far.
+    acc: Vec<f32>,
+}
+
+impl OnlineSoftmax {
+    fn new(value_dim: usize) -> OnlineSoftmax {
+        OnlineSoftmax {
+            max: f32::NEG_INFINITY,
+            sum: 0.0,
+            acc: vec![0.0; value_dim],
+        }
+    }
+
+    fn page<'a>(&mut self, scores: &[f32], values: impl Iterator<Item = &'a [f32]>) {
+        let page_max = lanes::max(scores);
+        let max = if page_max > self.max {
+            page_max
+        } else {
+            self.max
+        };
+        let correction = exp(self.max - max);
+        let weights: Vec<f32> = scores.iter().map(|s| exp(s - max)).collect();
+        self.max = max;
+        self.sum = self.sum.mul_add(correction, lanes::sum(&weights));
+        self.acc.iter_mut().for_each(|a| *a *= correction);
+        for (weight, value) in weights.iter().zip(values) {
+            for (acc, v) in self.acc.iter_mut().zip(value) {
+                *acc = weight.mul_add(*v, *acc);
+            }
+        }
+    }
+
+    fn finish(&self, out: &mut [f32]) {
+        for (out, acc) in out.iter_mut().zip(&self.acc) {
+            *out = acc / self.sum;
+        }
+    }
+}
