@@ -2,6 +2,20 @@
 //!
 //! It knows no tensor and no bytes. Reading `config.json` and GGUF metadata lies in `config/`.
 
+mod check;
+mod gguf;
+mod hugging_face;
+mod parameters;
+mod reader;
+mod rope_json;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use gguf::GgufFacts;
+pub(crate) use hugging_face::MOST_CONFIG_BYTES;
+pub use parameters::Parameters;
+pub(crate) use reader::Entry;
+
 use kernels::Pairing;
 use std::path::PathBuf;
 

@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of file formats; `checkpoint/` finds the tensors and names them.
 
-use kernels::{FeedForward, Matrix};
+use kernels::{FeedForward, Format, Matrix};
+use std::path::PathBuf;
 
 /// All weights of a model.
 #[derive(Clone, Debug)]
@@ -17,6 +18,46 @@ pub struct Weights {
     pub layers: Vec<LayerWeights>,
     /// What was mapped, repacked or left alone.
     pub report: LoadReport,
+    /// Every matrix as the files name it, to find the origin of a value that is not finite.
+    pub matrices: Vec<NamedMatrix>,
+}
+
+/// A matrix and where it came from.
+#[derive(Clone, Debug)]
+pub struct NamedMatrix {
+    /// The tensor's name in the file.
+    pub name: String,
+    /// The file.
+    pub file: PathBuf,
+    /// The whole tensor as a matrix.
+    pub matrix: Matrix,
+}
+
+impl NamedMatrix {
+    /// What is not finite in it, in words; none if all is well.
+    pub fn non_finite(&self) -> Option<String> {
+        let row = self.matrix.first_non_finite_row()?;
+        let what = match self.matrix.format() {
+            Format::F32 | Format::F16 | Format::Bf16 => "value",
+            _ => "scale",
+        };
+        let (name, format) = (&self.name, self.matrix.format().name());
+        Some(format!(
+            "tensor {name}: row {row} of {} ({format}) holds a {what} that is NaN or infinite",
+            self.matrix.rows()
+        ))
+    }
+}
+
+impl Weights {
+    /// The first tensor with a value or scale that is not finite: file, name and row, in words.
+    ///
+    /// Cost: reads every matrix. For explaining a result that is not finite.
+    pub fn find_non_finite(&self) -> Option<String> {
+        self.matrices
+            .iter()
+            .find_map(|named| Some(format!("{}: {}", named.file.display(), named.non_finite()?)))
+    }
 }
 
 /// One layer.
