@@ -10,6 +10,7 @@ mod constraint;
 mod engine;
 mod error;
 mod events;
+mod logprobs;
 mod math;
 mod pages;
 mod random;

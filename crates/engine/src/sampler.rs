@@ -1,4 +1,4 @@
-//! From a row of logits to a token, and to log-probabilities.
+//! From a row of logits to a token.
 //!
 //! In this order, as vLLM does:
 //! 1. logit bias;
@@ -13,10 +13,9 @@
 //! Steps 1 to 3 are in f32, the rest in f64 with sums in a fixed order. It knows no sequences, no batch and no time.
 
 use crate::constraint::{Constraint, ConstraintError, TokenMask};
-use crate::events::TokenLogprobs;
-use crate::math::{exp_negative, ln};
+use crate::logprobs::by_likelihood;
+use crate::math::exp_negative;
 use crate::request::SamplingParams;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Which tokens a sequence has seen, as far as penalties ask.
@@ -208,66 +207,232 @@ fn argmax(logits: &[f32]) -> u32 {
     logits.iter().position(|&l| l == max).unwrap_or_default() as u32
 }
 
-/// Larger logits first, then lower ids. Adding 0 makes the two zeros equal.
-fn by_likelihood(logits: &[f32], a: u32, b: u32) -> Ordering {
-    let (la, lb) = (logits[a as usize] + 0.0, logits[b as usize] + 0.0);
-    lb.total_cmp(&la).then(a.cmp(&b))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::uniform;
+    use proptest::prelude::*;
 
-/// Log-probabilities of a row: of `token`, and of the `top` most likely ones.
-///
-/// Shapes: `row: [vocab_size]`, finite.
-pub(crate) fn logprobs(row: &[f32], token: u32, top: usize) -> TokenLogprobs {
-    let softmax = LogSoftmax::new(row);
-    TokenLogprobs {
-        logprob: softmax.logprob(row[token as usize]),
-        top: softmax.top(row, top),
+    fn sample(row: &[f32], sampling: &SamplingParams, uniform: f64) -> u32 {
+        let history = TokenHistory::default();
+        Sampler::new(row.len())
+            .sample(row, sampling, &history, None, uniform)
+            .unwrap()
     }
-}
 
-/// The `top` most likely tokens of a row and their log-probabilities.
-pub(crate) fn top_logprobs(row: &[f32], top: usize) -> Vec<(u32, f64)> {
-    LogSoftmax::new(row).top(row, top)
-}
+    fn with(change: impl FnOnce(&mut SamplingParams)) -> SamplingParams {
+        let mut sampling = SamplingParams::default();
+        change(&mut sampling);
+        sampling
+    }
 
-/// ln(softmax(row)) = logit - max - ln(sum of exp(logit - max)).
-struct LogSoftmax {
-    max: f64,
-    log_sum: f64,
-}
+    /// A row of different logits and one of few different ones.
+    fn rows(seed: u64, n: usize) -> [Vec<f32>; 2] {
+        let fine: Vec<f32> = (0..n as u64)
+            .map(|i| (uniform(seed, 0, i) * 12.0 - 6.0) as f32)
+            .collect();
+        let coarse = fine.iter().map(|l| l.round() + 0.0).collect();
+        [fine, coarse]
+    }
 
-impl LogSoftmax {
-    /// The sum runs in eight lanes, element i in lane i % 8, which are then added in order.
-    fn new(row: &[f32]) -> Self {
-        let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let mut lanes = [0.0f64; 8];
-        for chunk in row.chunks(8) {
-            for (lane, &l) in lanes.iter_mut().zip(chunk) {
-                *lane += exp_negative(f64::from(l) - max);
+    /// What is left of each token's probability, by the definition: sort, cut, renormalise.
+    fn probabilities(row: &[f32], sampling: &SamplingParams) -> Vec<f64> {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+        let scaled = |id: usize| f64::from(row[id]) / f64::from(sampling.temperature);
+        let max = scaled(order[0]);
+        let mut p: Vec<f64> = order.iter().map(|&id| (scaled(id) - max).exp()).collect();
+        if sampling.top_k > 0 {
+            p.truncate(sampling.top_k);
+        }
+        let total: f64 = p.iter().sum();
+        let mut sum = 0.0;
+        let reaches = p.iter().position(|w| {
+            sum += w / total;
+            sum >= f64::from(sampling.top_p)
+        });
+        p.truncate(reaches.map_or(p.len(), |last| last + 1));
+        p.retain(|&w| w >= f64::from(sampling.min_p));
+        let total: f64 = p.iter().sum();
+        let mut found = vec![0.0; row.len()];
+        for (w, id) in p.iter().zip(order) {
+            found[id] = w / total;
+        }
+        found
+    }
+
+    proptest! {
+        /// Every draw is where the definition's cumulative distribution says.
+        #[test]
+        fn draws_follow_the_definition(
+            seed in any::<u64>(),
+            n in 1usize..60,
+            temperature in 0.05f32..3.0,
+            top_k in 0usize..70,
+            // Not a sum of equal shares, where the last digit decides.
+            top_p in prop_oneof![Just(1.0f32), (0.0123f32..0.987)],
+            min_p in prop_oneof![Just(0.0f32), (0.01f32..0.9)],
+        ) {
+            let sampling = SamplingParams { temperature, top_k, top_p, min_p, ..SamplingParams::default() };
+            for row in rows(seed, n) {
+                let p = probabilities(&row, &sampling);
+                for i in 0..50 {
+                    let u = uniform(seed, 1, i);
+                    let id = sample(&row, &sampling, u) as usize;
+                    let below: f64 = p[..id].iter().sum();
+                    prop_assert!(p[id] > 0.0, "token {} is cut off", id);
+                    prop_assert!(below - 1e-9 <= u && u <= below + p[id] + 1e-9);
+                }
             }
         }
-        Self {
-            max,
-            log_sum: ln(lanes.iter().sum()),
+
+        #[test]
+        fn top_k_of_one_is_greedy(seed in any::<u64>(), n in 1usize..60, temperature in 0.01f32..50.0) {
+            for row in rows(seed, n) {
+                let greedy = sample(&row, &with(|s| s.temperature = 0.0), 0.5);
+                prop_assert_eq!(greedy, argmax(&row));
+                prop_assert!(row[..greedy as usize].iter().all(|&l| l < row[greedy as usize]));
+                for narrow in [
+                    with(|s| (s.temperature, s.top_k) = (temperature, 1)),
+                    with(|s| (s.temperature, s.top_p) = (temperature, 0.0)),
+                ] {
+                    prop_assert_eq!(sample(&row, &narrow, uniform(seed, 2, 0)), greedy);
+                }
+            }
         }
     }
 
-    fn logprob(&self, logit: f32) -> f64 {
-        (f64::from(logit) - self.max) - self.log_sum
+    #[test]
+    fn frequencies_are_the_models() {
+        let row = [1.0, 0.0, 2.0, -1.0, 0.5, 1.5];
+        let sampling = with(|s| s.temperature = 0.8);
+        let p = probabilities(&row, &sampling);
+        let n = 50_000;
+        for seed in 0..3 {
+            let mut counts = [0u32; 6];
+            for position in 0..n {
+                counts[sample(&row, &sampling, uniform(seed, 0, position)) as usize] += 1;
+            }
+            let expected = p.iter().map(|p| p * n as f64);
+            let chi2: f64 = counts
+                .iter()
+                .zip(expected)
+                .map(|(&c, e)| (f64::from(c) - e).powi(2) / e)
+                .sum();
+            // 5 degrees of freedom: 20.5 is passed once in a thousand.
+            assert!(chi2 < 20.5, "{chi2} {counts:?}");
+        }
     }
 
-    fn top(&self, row: &[f32], top: usize) -> Vec<(u32, f64)> {
-        if top == 0 {
-            return Vec::new();
+    #[test]
+    fn the_ends_of_the_unit_interval_draw_possible_tokens() {
+        let row = [f32::MIN, 0.0, 0.0, f32::MIN];
+        let last = 1.0 - f64::EPSILON / 2.0;
+        for sampling in [with(|_| ()), with(|s| s.temperature = f32::MIN_POSITIVE)] {
+            assert_eq!(sample(&row, &sampling, 0.0), 1);
+            assert_eq!(sample(&row, &sampling, last), 2);
         }
-        let mut ids: Vec<u32> = (0..row.len() as u32).collect();
-        if top < ids.len() {
-            ids.select_nth_unstable_by(top - 1, |&a, &b| by_likelihood(row, a, b));
-            ids.truncate(top);
+        assert_eq!(sample(&row, &with(|s| s.temperature = f32::MAX), last), 3);
+    }
+
+    #[test]
+    fn equal_logits_go_by_id() {
+        let row = [-1.0, 0.0, -0.0, 0.0, -1.0];
+        assert_eq!(sample(&row, &with(|s| s.temperature = 0.0), 0.0), 1);
+        let two = with(|s| s.top_k = 2);
+        assert_eq!(
+            [0.0, 0.49, 0.51, 0.99].map(|u| sample(&row, &two, u)),
+            [1, 1, 2, 2]
+        );
+    }
+
+    /// The logits that greedy sampling and all that follows see.
+    fn adjusted(row: &[f32], sampling: SamplingParams, prompt: &[u32], reply: &[u32]) -> Vec<f32> {
+        let mut history = TokenHistory::new(prompt);
+        reply.iter().for_each(|&t| history.push(t));
+        let mut sampler = Sampler::new(row.len());
+        sampler.sample(row, &sampling, &history, None, 0.5).unwrap();
+        sampler.logits
+    }
+
+    #[test]
+    fn penalties_change_the_logits_they_should() {
+        let row = [1.0, -1.0, 2.0, -2.0, 4.0];
+        let (prompt, reply) = ([0, 1, 1, 0], [1, 2, 2, 3, 2]);
+        let presence = adjusted(&row, with(|s| s.presence_penalty = 0.5), &prompt, &reply);
+        assert_eq!(presence, [1.0, -1.5, 1.5, -2.5, 4.0]);
+        let frequency = adjusted(&row, with(|s| s.frequency_penalty = 0.5), &prompt, &reply);
+        assert_eq!(frequency, [1.0, -1.5, 0.5, -2.5, 4.0]);
+        let repetition = adjusted(&row, with(|s| s.repetition_penalty = 2.0), &prompt, &reply);
+        assert_eq!(repetition, [0.5, -2.0, 1.0, -4.0, 4.0]);
+        let biased = with(|s| {
+            s.logit_bias = vec![(0, 1.0), (4, -3.5), (0, 2.0)];
+            s.repetition_penalty = 2.0;
+            s.presence_penalty = 0.25;
+        });
+        assert_eq!(
+            adjusted(&row, biased, &prompt, &reply),
+            [2.0, -2.25, 0.75, -4.25, 0.5]
+        );
+        let extreme = with(|s| {
+            s.logit_bias = vec![(0, f32::MAX), (0, f32::MAX), (1, f32::MIN)];
+            s.repetition_penalty = f32::MIN_POSITIVE;
+            s.frequency_penalty = f32::MAX;
+        });
+        assert!(
+            adjusted(&row, extreme, &prompt, &reply)
+                .iter()
+                .all(|l| l.is_finite())
+        );
+    }
+
+    struct Only(Vec<u32>);
+
+    impl Constraint for Only {
+        fn mask(&mut self, allowed: &mut TokenMask) -> Result<(), ConstraintError> {
+            self.0.iter().for_each(|&t| allowed.allow(t));
+            Ok(())
         }
-        ids.sort_unstable_by(|&a, &b| by_likelihood(row, a, b));
-        ids.into_iter()
-            .map(|id| (id, self.logprob(row[id as usize])))
-            .collect()
+
+        fn commit(&mut self, _: u32) -> Result<(), ConstraintError> {
+            Ok(())
+        }
+
+        fn fork(&self) -> Box<dyn Constraint> {
+            Box::new(Only(self.0.clone()))
+        }
+    }
+
+    #[test]
+    fn a_mask_is_stronger_than_anything() {
+        let row = [9.0, 1.0, 2.0, 9.0, f32::MAX];
+        let mut sampler = Sampler::new(row.len());
+        let mut only = Only(vec![1, 2]);
+        let biased = with(|s| {
+            s.temperature = f32::MAX;
+            s.logit_bias = vec![(0, f32::MAX), (1, f32::MIN), (2, f32::MIN)];
+        });
+        for sampling in [biased, with(|s| s.temperature = 0.0), with(|s| s.top_k = 4)] {
+            for i in 0..100 {
+                let u = uniform(1, 0, i);
+                let id = sampler.sample(
+                    &row,
+                    &sampling,
+                    &TokenHistory::default(),
+                    Some(&mut only),
+                    u,
+                );
+                assert!(matches!(id, Ok(1 | 2)), "{id:?}");
+            }
+        }
+        // Nothing of it is left for the next sequence.
+        let free = sampler.sample(
+            &row,
+            &with(|s| s.top_k = 1),
+            &TokenHistory::default(),
+            None,
+            0.0,
+        );
+        assert_eq!(free, Ok(4));
     }
 }

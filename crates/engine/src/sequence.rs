@@ -5,10 +5,11 @@
 use crate::constraint::{Constraint, ConstraintError};
 use crate::error::EngineError;
 use crate::events::{Event, EventSink, FinishReason, PromptLogprobs, Usage};
+use crate::logprobs::{logprobs, top_logprobs};
 use crate::pages::{PagePool, PrefixId, SharedPrefix};
 use crate::random::{fresh_seed, uniform};
 use crate::request::{EmbeddingSpan, GenerateRequest, Limits, PromptScore, SamplingParams};
-use crate::sampler::{Sampler, TokenHistory, logprobs, top_logprobs};
+use crate::sampler::{Sampler, TokenHistory};
 use model::{BatchSequence, LogitRows, PAGE_SIZE, RowInput};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
