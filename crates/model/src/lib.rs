@@ -3,19 +3,35 @@
 //! It knows nothing of text, requests, sampling or time; it holds no threads and no unsafe code. Numbers are computed by
 //! a [`kernels::Backend`].
 
+mod attention;
 mod batch;
+mod checkpoint;
 mod config;
+mod cost;
 mod error;
+mod feed_forward;
+mod rope;
+mod step;
+mod transformer;
 mod weights;
 
 pub use batch::{Batch, BatchSequence, LogitRows, Output};
-pub use config::{
-    AttentionConfig, Config, FeedForwardConfig, GqaConfig, MlaConfig, MoeConfig, QueryScale,
-    RopeConfig, RopeScaling, SoftmaxScale, Source,
+pub use checkpoint::{
+    Checkpoint, Gguf, GgufValue, GgufVocabulary, Storage, Tensor, TextFiles, open,
+    parse_safetensors,
 };
+pub use config::{
+    AttentionConfig, Config, FeedForwardConfig, GqaConfig, MlaConfig, MoeConfig, Parameters,
+    QueryScale, RopeConfig, RopeScaling, SoftmaxScale, Source,
+};
+pub use cost::WeightBytes;
 pub use error::ModelError;
+/// What the engine needs to fill a batch: the size of a page and the kinds of input.
+pub use kernels::{PAGE_SIZE, RowInput};
+pub use transformer::{Options, Transformer};
 pub use weights::{
-    AttentionWeights, FeedForwardWeights, LayerWeights, LoadReport, Repacked, Unused, Weights,
+    AttentionWeights, FeedForwardWeights, LayerWeights, LoadReport, NamedMatrix, Repacked, Unused,
+    Weights,
 };
 
 /// A model that turns batches of tokens into logits. The engine sees nothing else of it.
