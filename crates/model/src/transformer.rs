@@ -199,3 +199,88 @@ impl LanguageModel for Transformer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{BatchSequence, LogitRows};
+    use kernels::{PAGE_SIZE, Reference, RowInput};
+    use serde::Deserialize;
+    use std::path::Path;
+
+    /// A golden line whose first id stands at `positions_start`, with nothing before it in the cache.
+    #[derive(Deserialize)]
+    struct Offset {
+        ids: Vec<u32>,
+        positions_start: usize,
+        logprobs: Vec<Option<f64>>,
+    }
+
+    /// Rotary angles and query factors far from 0, up to the end of a 256K context, without a cache of that size: the
+    /// step is planned at position 0 and then told that it lies elsewhere.
+    fn worst_at_offset(model: &str) -> f64 {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+        let checkpoint = crate::open(&fixtures.join("models").join(model)).unwrap();
+        let weights = checkpoint.load(&|_, _| {}).unwrap();
+        let options = Options {
+            kv_type: KvType::F32,
+            softmax_scale: SoftmaxScale::Vendor,
+        };
+        let mut transformer = Transformer::new(
+            Arc::new(Reference),
+            checkpoint.config.clone(),
+            weights,
+            options,
+        );
+        transformer.reserve_pages(4);
+        let path = fixtures
+            .join("goldens")
+            .join(format!("{model}.offset.jsonl"));
+        let mut worst = 0.0_f64;
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let golden: Offset = serde_json::from_str(line).unwrap();
+            let logits = logits_at(&mut transformer, &golden.ids, golden.positions_start);
+            for (at, row) in logits.chunks_exact(transformer.vocab_size()).enumerate() {
+                let Some(&next) = golden.ids.get(at + 1) else {
+                    break;
+                };
+                let sum: f64 = row.iter().map(|&l| f64::from(l).exp()).sum();
+                let logprob = f64::from(row[next as usize]) - sum.ln();
+                worst = worst.max((logprob - golden.logprobs[at + 1].unwrap()).abs());
+            }
+        }
+        worst
+    }
+
+    fn logits_at(transformer: &mut Transformer, ids: &[u32], start: usize) -> Vec<f32> {
+        let sequence = BatchSequence {
+            inputs: ids.iter().map(|&id| RowInput::Token(id)).collect(),
+            first_position: 0,
+            pages: (0..ids.len().div_ceil(PAGE_SIZE) as u32).collect(),
+            adapter: None,
+            logits: LogitRows::All,
+            hidden: false,
+        };
+        let batch = Batch {
+            sequences: vec![sequence],
+            embeddings: Vec::new(),
+        };
+        let backend = Arc::clone(&transformer.backend);
+        let (config, rope) = (&transformer.config, &transformer.rope);
+        let mut step = Step::new(&batch, config, 4, rope, &*backend).unwrap();
+        let positions: Vec<usize> = (start..start + ids.len()).collect();
+        step.rotary = rope.table(&*backend, &positions);
+        step.query_factors = rope.query_factors(&positions);
+        let (residual, _) = transformer.layers(&step);
+        transformer.head(&residual, &step).1
+    }
+
+    #[test]
+    fn far_positions_agree_with_transformers() {
+        let f32_weights = worst_at_offset("mistral4-realdims-f32");
+        let bf16_weights = worst_at_offset("mistral4-realdims-bf16");
+        println!("far positions: {f32_weights:.1e} (F32), {bf16_weights:.1e} (BF16)");
+        assert!(f32_weights <= 2e-4, "{f32_weights:e}");
+        assert!(bf16_weights <= 2e-3, "{bf16_weights:e}");
+    }
+}

@@ -2,7 +2,7 @@
 
 mod support;
 
-use model::SoftmaxScale;
+use model::{AttentionConfig, SoftmaxScale};
 use support::{Golden, argmax, distributions, fixtures, goldens, load, manifest};
 
 /// Largest difference from the goldens of one model; panics if a top-1 differs.
@@ -80,6 +80,8 @@ fn the_wrong_softmax_scale_is_seen() {
     assert!(off > 1e-2, "{off}");
 }
 
+/// MLA files hold the same numbers in the same order in both forms. (GGUF's llama and mistral3 forms permute q and k, so
+/// their sums are rounded in another order; the goldens above bound those.)
 #[test]
 fn gguf_files_agree_with_their_twins() {
     let mut checked = 0;
@@ -89,20 +91,22 @@ fn gguf_files_agree_with_their_twins() {
         };
         let mut gguf = load(&entry.model, SoftmaxScale::Vendor);
         let mut folder = load(twin, SoftmaxScale::Vendor);
+        if !matches!(gguf.config().attention, AttentionConfig::Mla(_)) {
+            continue;
+        }
         for golden in goldens(&entry.goldens["vendor"]) {
-            let a = distributions(&mut gguf, &golden.ids);
-            let b = distributions(&mut folder, &golden.ids);
+            let a = distributions(&mut gguf, &golden.ids).concat();
+            let b = distributions(&mut folder, &golden.ids).concat();
             let worst = a
-                .concat()
                 .iter()
-                .zip(b.concat())
+                .zip(b)
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f64::max);
             assert!(worst <= 1e-5, "{} against {twin}: {worst:e}", entry.model);
         }
         checked += 1;
     }
-    assert!(checked >= 6, "{checked}");
+    assert_eq!(checked, 4);
 }
 
 /// Quantised weights meet activations rounded to int8, which transformers' f32 run on the dequantised weights does not

@@ -25,8 +25,6 @@ pub struct Entry {
 pub struct Golden {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Position of the first id, where it is not 0.
-    pub positions_start: Option<usize>,
     /// Log-probability of each id given those before it.
     pub logprobs: Vec<Option<f64>>,
     /// The likeliest next ids after the last.
