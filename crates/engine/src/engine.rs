@@ -153,7 +153,7 @@ impl Engine {
 
     /// Hands in a request whose events go to a sink of the caller's, such as an async channel's sender.
     ///
-    /// Errors: as for [`Engine::submit`]; the sink is then told nothing.
+    /// Errors: as for [`Engine::submit`]; a request that is refused has no events.
     pub fn submit_to(
         &self,
         request: GenerateRequest,

@@ -3,7 +3,7 @@
 //! Everything is in f64 with sums in a fixed order.
 
 use crate::events::TokenLogprobs;
-use crate::math::{exp_negative, ln};
+use crate::math::{exp_negative, exp_negative_lanes, ln};
 use std::cmp::Ordering;
 
 /// Larger logits first, then lower ids. Adding 0 makes the two zeros equal.
@@ -39,10 +39,15 @@ impl LogSoftmax {
     fn new(row: &[f32]) -> Self {
         let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         let mut lanes = [0.0f64; 8];
-        for chunk in row.chunks(8) {
-            for (lane, &l) in lanes.iter_mut().zip(chunk) {
-                *lane += exp_negative(f64::from(l) - max);
+        let (chunks, rest) = row.as_chunks::<8>();
+        for chunk in chunks {
+            let weights = exp_negative_lanes(chunk.map(|l| f64::from(l) - max));
+            for (lane, weight) in lanes.iter_mut().zip(weights) {
+                *lane += weight;
             }
+        }
+        for (lane, &l) in lanes.iter_mut().zip(rest) {
+            *lane += exp_negative(f64::from(l) - max);
         }
         Self {
             max,

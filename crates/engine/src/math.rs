@@ -33,18 +33,32 @@ const EXP_COEFFICIENTS: [f64; 14] = [
 /// `x = k ln 2 + r` with `|r| <= ln 2 / 2`; e^r by its Taylor polynomial of degree 13 (remainder under 5e-18).
 #[inline]
 pub(crate) fn exp_negative(x: f64) -> f64 {
-    let inside = if x > EXP_FLOOR { x } else { EXP_FLOOR };
-    let shifted = inside * std::f64::consts::LOG2_E + ROUND;
-    let k = shifted - ROUND;
-    let r = (inside - k * LN_2_HIGH) - k * LN_2_LOW;
-    let mut sum = 0.0;
-    for c in EXP_COEFFICIENTS {
-        sum = sum * r + c;
+    exp_negative_lanes([x])[0]
+}
+
+/// [`exp_negative`] of several numbers: the same bits, written so that the compiler computes them side by side.
+#[inline]
+pub(crate) fn exp_negative_lanes<const N: usize>(x: [f64; N]) -> [f64; N] {
+    let inside = x.map(|x| if x > EXP_FLOOR { x } else { EXP_FLOOR });
+    let shifted = inside.map(|x| x * std::f64::consts::LOG2_E + ROUND);
+    let mut r = [0.0; N];
+    for i in 0..N {
+        let k = shifted[i] - ROUND;
+        r[i] = (inside[i] - k * LN_2_HIGH) - k * LN_2_LOW;
     }
-    // The low bits of `shifted` are k in two's complement; moved to the exponent field they multiply by 2^k.
-    let exponent = shifted.to_bits().wrapping_add(1023) << 52;
-    let result = sum * f64::from_bits(exponent);
-    if x > EXP_FLOOR { result } else { 0.0 }
+    let mut result = [0.0; N];
+    for c in EXP_COEFFICIENTS {
+        for i in 0..N {
+            result[i] = result[i] * r[i] + c;
+        }
+    }
+    for i in 0..N {
+        // The low bits of `shifted` are k in two's complement; moved to the exponent field they multiply by 2^k.
+        let exponent = shifted[i].to_bits().wrapping_add(1023) << 52;
+        let value = result[i] * f64::from_bits(exponent);
+        result[i] = if x[i] > EXP_FLOOR { value } else { 0.0 };
+    }
+    result
 }
 
 /// ln x for a normal, positive x.

@@ -14,7 +14,7 @@
 
 use crate::constraint::{Constraint, ConstraintError, TokenMask};
 use crate::logprobs::by_likelihood;
-use crate::math::exp_negative;
+use crate::math::{exp_negative, exp_negative_lanes};
 use crate::request::SamplingParams;
 use std::collections::BTreeMap;
 
@@ -128,12 +128,14 @@ impl Sampler {
     /// Each token's probability over that of the most likely one, and all that have any as candidates, by id.
     fn weigh(&mut self, max: f32, temperature: f32) {
         let (max, temperature) = (f64::from(max), f64::from(temperature));
+        let scaled = |l: f32| (f64::from(l) - max) / temperature;
+        let (chunks, rest) = self.logits.as_chunks::<8>();
         self.weights.clear();
-        self.weights.extend(
-            self.logits
-                .iter()
-                .map(|&l| exp_negative((f64::from(l) - max) / temperature)),
-        );
+        for chunk in chunks {
+            self.weights.extend(exp_negative_lanes(chunk.map(scaled)));
+        }
+        self.weights
+            .extend(rest.iter().map(|&l| exp_negative(scaled(l))));
         self.candidates.clear();
         self.candidates.extend(0..self.logits.len() as u32);
         self.candidates

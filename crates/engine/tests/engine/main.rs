@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod endings;
 mod invariance;
+mod refusals;
 mod requests;
 mod soak;
+mod steps;
 mod toy;

@@ -4,12 +4,16 @@
 //! function of that hash, which is read back through the page table and checked link by link: a wrong page, slot,
 //! position or order, or a page that another sequence has overwritten, is an error or another token.
 
-use engine::{Event, EventStream, GenerateRequest, SamplingParams, TokenLogprobs, Usage};
+use engine::{
+    Engine, EngineConfig, Event, EventStream, GenerateRequest, KvMemory, SamplingParams, Stats,
+    TokenLogprobs, Usage,
+};
 use model::{
     Batch, BatchSequence, LanguageModel, LogitRows, ModelError, Output, PAGE_SIZE, RowInput,
 };
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 pub const VOCAB: usize = 50;
 pub const HIDDEN: usize = 3;
@@ -265,5 +269,29 @@ pub fn greedy_request(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
             ..SamplingParams::default()
         },
         ..GenerateRequest::new(prompt)
+    }
+}
+
+pub fn start(model: ToyModel, config: EngineConfig) -> Engine {
+    Engine::start(Box::new(model), config).unwrap()
+}
+
+pub fn pages(n: usize) -> EngineConfig {
+    EngineConfig {
+        kv_memory: KvMemory::Pages(n),
+        ..EngineConfig::default()
+    }
+}
+
+/// Waits until the engine's thread has nothing to do and returns its stats.
+pub fn idle(engine: &Engine) -> Stats {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let stats = engine.stats();
+        if stats.num_running + stats.num_waiting == 0 && stats.num_free_pages == stats.num_pages {
+            return stats;
+        }
+        assert!(Instant::now() < deadline, "never idle: {stats:?}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
