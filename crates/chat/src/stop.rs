@@ -56,7 +56,11 @@ impl Stop {
             }
             fallback[at] = length;
         }
-        Self { bytes, fallback, matched: 0 }
+        Self {
+            bytes,
+            fallback,
+            matched: 0,
+        }
     }
 
     /// Takes one byte of text; true when the stop string is complete.
@@ -81,7 +85,11 @@ impl StopMatcher {
             return Err(ChatError::EmptyStop { index });
         }
         let stops = stops.iter().map(|stop| Stop::new(stop.as_ref())).collect();
-        Ok(Self { stops, held: String::new(), stopped_by: None })
+        Ok(Self {
+            stops,
+            held: String::new(),
+            stopped_by: None,
+        })
     }
 
     /// Takes the next piece of text, of any size.
@@ -89,7 +97,10 @@ impl StopMatcher {
     /// Cost: linear in the text, times the number of stop strings.
     pub fn push(&mut self, text: &str) -> Released {
         if self.stopped_by.is_some() {
-            return Released { text: String::new(), stopped_by: self.stopped_by };
+            return Released {
+                text: String::new(),
+                stopped_by: self.stopped_by,
+            };
         }
         for (at, byte) in text.bytes().enumerate() {
             let mut longest: Option<usize> = None;
@@ -107,13 +118,24 @@ impl StopMatcher {
                 let mut released = std::mem::take(&mut self.held);
                 released.push_str(text);
                 released.truncate(start);
-                return Released { text: released, stopped_by: self.stopped_by };
+                return Released {
+                    text: released,
+                    stopped_by: self.stopped_by,
+                };
             }
         }
-        let hold = self.stops.iter().map(|stop| stop.matched).max().unwrap_or(0);
+        let hold = self
+            .stops
+            .iter()
+            .map(|stop| stop.matched)
+            .max()
+            .unwrap_or(0);
         self.held.push_str(text);
         let held = self.held.split_off(self.held.len() - hold);
-        Released { text: std::mem::replace(&mut self.held, held), stopped_by: None }
+        Released {
+            text: std::mem::replace(&mut self.held, held),
+            stopped_by: None,
+        }
     }
 
     /// The stream has ended: what was held back was not a stop string after all.
@@ -166,7 +188,10 @@ mod tests {
         bounds.retain(|&bound| text.is_char_boundary(bound));
         bounds.extend([0, text.len()]);
         bounds.sort_unstable();
-        bounds.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect()
+        bounds
+            .windows(2)
+            .map(|pair| &text[pair[0]..pair[1]])
+            .collect()
     }
 
     #[test]

@@ -72,9 +72,12 @@ impl Vocabulary {
                 tokenizer
             })
         };
-        let encoding = tokenizer
-            .encode_fast(text, false)
-            .map_err(|error| ChatError::Vocabulary(format!("cannot encode a text of {} bytes: {error}", text.len())))?;
+        let encoding = tokenizer.encode_fast(text, false).map_err(|error| {
+            ChatError::Vocabulary(format!(
+                "cannot encode a text of {} bytes: {error}",
+                text.len()
+            ))
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -137,7 +140,12 @@ impl Vocabulary {
 
     /// A streaming decoder.
     pub fn decoder(&self, show_special: bool) -> Decoder<'_> {
-        Decoder { vocabulary: self, show_special, at_start: true, stream: ByteDecoder::new(SpecialPolicy::Ignore) }
+        Decoder {
+            vocabulary: self,
+            show_special,
+            at_start: true,
+            stream: ByteDecoder::new(SpecialPolicy::Ignore),
+        }
     }
 }
 

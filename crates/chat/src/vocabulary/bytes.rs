@@ -109,12 +109,18 @@ pub(super) fn byte_alphabet() -> HashMap<char, u8> {
 
 /// A token with a character outside the alphabet is its text as it stands.
 fn byte_level_bytes(text: &str, alphabet: &HashMap<char, u8>) -> Vec<u8> {
-    let bytes: Option<Vec<u8>> = text.chars().map(|letter| alphabet.get(&letter).copied()).collect();
+    let bytes: Option<Vec<u8>> = text
+        .chars()
+        .map(|letter| alphabet.get(&letter).copied())
+        .collect();
     bytes.unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 fn sentence_piece_bytes(text: &str) -> Vec<u8> {
-    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|digits| digits.len() == 2);
+    let digits = text
+        .strip_prefix("<0x")
+        .and_then(|rest| rest.strip_suffix('>'))
+        .filter(|digits| digits.len() == 2);
     if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
         return vec![byte];
     }
@@ -131,25 +137,53 @@ mod tests {
         let mut bytes: Vec<u8> = alphabet.values().copied().collect();
         bytes.sort_unstable();
         assert_eq!(bytes, (0..=u8::MAX).collect::<Vec<_>>());
-        assert_eq!((alphabet[&'Ġ'], alphabet[&'Ċ'], alphabet[&'A'], alphabet[&'é']), (b' ', b'\n', b'A', 0xe9));
+        assert_eq!(
+            (
+                alphabet[&'Ġ'],
+                alphabet[&'Ċ'],
+                alphabet[&'A'],
+                alphabet[&'é']
+            ),
+            (b' ', b'\n', b'A', 0xe9)
+        );
     }
 
     #[test]
     fn tokens_spell_bytes_in_two_ways() {
-        let token = |id, text, literal| Spelled { id, text, literal, special: literal };
-        let table = TokenTable::new(vec![token(3, "Ġé", false), token(1, "<｜Ġ｜>", true)], Spelling::ByteLevel).unwrap();
+        let token = |id, text, literal| Spelled {
+            id,
+            text,
+            literal,
+            special: literal,
+        };
+        let table = TokenTable::new(
+            vec![token(3, "Ġé", false), token(1, "<｜Ġ｜>", true)],
+            Spelling::ByteLevel,
+        )
+        .unwrap();
         assert_eq!(table.bytes(0), None);
         assert_eq!(table.bytes(1), Some("<｜Ġ｜>".as_bytes()));
         assert_eq!(table.bytes(3), Some(&[b' ', 0xe9][..]));
         assert!(table.is_special(1) && !table.is_special(3) && !table.is_special(99));
-        let table =
-            TokenTable::new(vec![token(0, "<0x0A>", false), token(1, "▁é", false)], Spelling::SentencePiece).unwrap();
-        assert_eq!((table.bytes(0), table.bytes(1)), (Some(&b"\n"[..]), Some(" é".as_bytes())));
+        let table = TokenTable::new(
+            vec![token(0, "<0x0A>", false), token(1, "▁é", false)],
+            Spelling::SentencePiece,
+        )
+        .unwrap();
+        assert_eq!(
+            (table.bytes(0), table.bytes(1)),
+            (Some(&b"\n"[..]), Some(" é".as_bytes()))
+        );
     }
 
     #[test]
     fn an_absurd_id_is_refused_before_anything_is_allocated() {
-        let tokens = vec![Spelled { id: u32::MAX, text: "x", literal: false, special: false }];
+        let tokens = vec![Spelled {
+            id: u32::MAX,
+            text: "x",
+            literal: false,
+            special: false,
+        }];
         let error = TokenTable::new(tokens, Spelling::ByteLevel).unwrap_err();
         assert!(error.to_string().contains("4294967295"), "{error}");
     }

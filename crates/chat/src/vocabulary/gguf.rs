@@ -9,7 +9,9 @@ use tokenizers::normalizers::{Prepend, Replace, Sequence as NormalizerSequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split as SplitStep, SplitPattern};
-use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{
+    AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
+};
 
 use super::bytes::{Spelled, Spelling, TokenTable};
 use super::{MAX_TOKENS, Vocabulary, splits};
@@ -118,7 +120,10 @@ fn check(fields: &GgufVocabulary) -> Result<(), ChatError> {
             "tokenizer.ggml.tokens has {count} entries; expected 1 to {MAX_TOKENS}"
         )));
     }
-    for (name, length) in [("token_type", fields.token_types.len()), ("scores", fields.scores.len())] {
+    for (name, length) in [
+        ("token_type", fields.token_types.len()),
+        ("scores", fields.scores.len()),
+    ] {
         if length != 0 && length != count {
             return Err(ChatError::Vocabulary(format!(
                 "tokenizer.ggml.{name} has {length} entries; expected {count}, one for each token"
@@ -144,7 +149,9 @@ fn ids_by_text(fields: &GgufVocabulary) -> HashMap<&str, TokenId> {
 }
 
 fn owned(ids: &HashMap<&str, TokenId>) -> Vocab {
-    ids.iter().map(|(&text, &id)| (text.to_owned(), id)).collect()
+    ids.iter()
+        .map(|(&text, &id)| (text.to_owned(), id))
+        .collect()
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> ChatError {
@@ -154,13 +161,18 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> ChatError {
 fn byte_level(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool), ChatError> {
     let name = fields.pre.as_deref().unwrap_or("default");
     let split = splits::find(name).ok_or_else(|| {
-        ChatError::Vocabulary(format!("tokenizer.ggml.pre is {name:?}; supported: {}", splits::names()))
+        ChatError::Vocabulary(format!(
+            "tokenizer.ggml.pre is {name:?}; supported: {}",
+            splits::names()
+        ))
     })?;
     let ids = ids_by_text(fields);
     let mut merges = Vec::with_capacity(fields.merges.len());
     for (index, merge) in fields.merges.iter().enumerate() {
         let parts = merge.split_once(' ').filter(|(left, right)| {
-            ids.contains_key(left) && ids.contains_key(right) && ids.contains_key(format!("{left}{right}").as_str())
+            ids.contains_key(left)
+                && ids.contains_key(right)
+                && ids.contains_key(format!("{left}{right}").as_str())
         });
         let (left, right) = parts.ok_or_else(|| {
             ChatError::Vocabulary(format!(
@@ -176,11 +188,17 @@ fn byte_level(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool), Ch
         .map_err(|error| failed("merges", &error))?;
     let mut steps = Vec::new();
     for pattern in split.patterns {
-        let step = SplitStep::new(SplitPattern::Regex((*pattern).to_owned()), SplitDelimiterBehavior::Isolated, false)
-            .map_err(|error| failed("split", &error))?;
+        let step = SplitStep::new(
+            SplitPattern::Regex((*pattern).to_owned()),
+            SplitDelimiterBehavior::Isolated,
+            false,
+        )
+        .map_err(|error| failed("split", &error))?;
         steps.push(PreTokenizerWrapper::Split(step));
     }
-    steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)));
+    steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(
+        false, false, false,
+    )));
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
     Ok((tokenizer, Spelling::ByteLevel, split.adds_bos))
@@ -188,10 +206,14 @@ fn byte_level(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool), Ch
 
 fn sentence_piece(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool), ChatError> {
     if fields.scores.is_empty() {
-        return Err(ChatError::Vocabulary("tokenizer.ggml.model is \"llama\", which needs tokenizer.ggml.scores".to_owned()));
+        return Err(ChatError::Vocabulary(
+            "tokenizer.ggml.model is \"llama\", which needs tokenizer.ggml.scores".to_owned(),
+        ));
     }
     let ids = ids_by_text(fields);
-    let unknown = fields.unknown.map_or("<unk>", |id| &fields.tokens[id as usize]);
+    let unknown = fields
+        .unknown
+        .map_or("<unk>", |id| &fields.tokens[id as usize]);
     let model = BPE::builder()
         .vocab_and_merges(owned(&ids), merges_by_score(fields, &ids))
         .unk_token(unknown.to_owned())
@@ -206,7 +228,9 @@ fn sentence_piece(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool)
     let spaces = Replace::new(" ", "▁").map_err(|error| failed("spaces", &error))?;
     steps.push(NormalizerWrapper::Replace(spaces));
     let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_normalizer(Some(NormalizerSequence::new(steps))).map_err(|error| failed("spaces", &error))?;
+    tokenizer
+        .with_normalizer(Some(NormalizerSequence::new(steps)))
+        .map_err(|error| failed("spaces", &error))?;
     Ok((tokenizer, Spelling::SentencePiece, true))
 }
 
@@ -215,7 +239,10 @@ fn sentence_piece(fields: &GgufVocabulary) -> Result<(Tokenizer, Spelling, bool)
 fn merges_by_score(fields: &GgufVocabulary, ids: &HashMap<&str, TokenId>) -> Vec<(String, String)> {
     let mut merges = Vec::new();
     for (id, text) in fields.tokens.iter().enumerate() {
-        if matches!(token_type(fields, id), UNKNOWN | CONTROL | USER_DEFINED | UNUSED) {
+        if matches!(
+            token_type(fields, id),
+            UNKNOWN | CONTROL | USER_DEFINED | UNUSED
+        ) {
             continue;
         }
         // A token longer than SentencePiece ever makes is never a union: this bounds the work on a hostile file.
@@ -231,8 +258,14 @@ fn merges_by_score(fields: &GgufVocabulary, ids: &HashMap<&str, TokenId>) -> Vec
         }
         merges[start..].sort_by_key(|merge| (merge.1, merge.2));
     }
-    merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.3.chars().count().cmp(&a.3.chars().count())));
-    merges.into_iter().map(|(_, _, _, left, right)| (left.to_owned(), right.to_owned())).collect()
+    merges.sort_by(|a, b| {
+        b.0.total_cmp(&a.0)
+            .then(b.3.chars().count().cmp(&a.3.chars().count()))
+    });
+    merges
+        .into_iter()
+        .map(|(_, _, _, left, right)| (left.to_owned(), right.to_owned()))
+        .collect()
 }
 
 /// Control tokens are found only where special tokens are parsed, user-defined ones always.
@@ -245,12 +278,18 @@ fn add_tokens(fields: &GgufVocabulary, tokenizer: &mut Tokenizer) -> Result<(), 
             continue;
         }
         match token_type(fields, id) {
-            UNKNOWN | CONTROL => special.push(AddedToken::from(text.as_str(), true).normalized(false)),
+            UNKNOWN | CONTROL => {
+                special.push(AddedToken::from(text.as_str(), true).normalized(false))
+            }
             USER_DEFINED => ordinary.push(AddedToken::from(text.as_str(), false).normalized(false)),
             _ => {}
         }
     }
-    tokenizer.add_special_tokens(special).map_err(|error| failed("special tokens", &error))?;
-    tokenizer.add_tokens(ordinary).map_err(|error| failed("added tokens", &error))?;
+    tokenizer
+        .add_special_tokens(special)
+        .map_err(|error| failed("special tokens", &error))?;
+    tokenizer
+        .add_tokens(ordinary)
+        .map_err(|error| failed("added tokens", &error))?;
     Ok(())
 }

@@ -32,15 +32,24 @@ impl TokenizerConfig {
     /// # Errors
     /// [`ChatError::Vocabulary`] when the bytes are not a JSON object.
     pub fn parse(json: &[u8]) -> Result<Self, ChatError> {
-        let fields: serde_json::Map<String, Value> = serde_json::from_slice(json)
-            .map_err(|error| ChatError::Vocabulary(format!("tokenizer_config.json: expected a JSON object: {error}")))?;
+        let fields: serde_json::Map<String, Value> =
+            serde_json::from_slice(json).map_err(|error| {
+                ChatError::Vocabulary(format!(
+                    "tokenizer_config.json: expected a JSON object: {error}"
+                ))
+            })?;
         let name = |key: &str| -> Option<String> {
             let value = fields.get(key)?;
-            value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+            value
+                .as_str()
+                .or_else(|| value.get("content")?.as_str())
+                .map(str::to_owned)
         };
         let template = fields.get("chat_template").and_then(|value| match value {
             Value::Array(named) => {
-                let default = named.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"));
+                let default = named
+                    .iter()
+                    .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"));
                 default?.get("template")?.as_str().map(str::to_owned)
             }
             other => other.as_str().map(str::to_owned),
@@ -77,11 +86,16 @@ struct Added {
 }
 
 pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary, ChatError> {
-    let malformed = |error: &dyn std::fmt::Display| ChatError::Vocabulary(format!("tokenizer.json: {error}"));
+    let malformed =
+        |error: &dyn std::fmt::Display| ChatError::Vocabulary(format!("tokenizer.json: {error}"));
     let file: File = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
     match file.model.r#type.as_deref() {
         None | Some("BPE") => {}
-        Some(other) => return Err(malformed(&format_args!("model type is {other:?}; supported: \"BPE\""))),
+        Some(other) => {
+            return Err(malformed(&format_args!(
+                "model type is {other:?}; supported: \"BPE\""
+            )));
+        }
     }
     let decoder = file.decoder.unwrap_or(Value::Null);
     let spelling = spelling(&decoder).ok_or_else(|| {
@@ -91,17 +105,30 @@ pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary,
         ))
     })?;
     let mut parsing = Tokenizer::from_bytes(json).map_err(|error| malformed(&error))?;
-    parsing.with_truncation(None).map_err(|error| malformed(&error))?.with_padding(None);
+    parsing
+        .with_truncation(None)
+        .map_err(|error| malformed(&error))?
+        .with_padding(None);
 
     let vocabulary = parsing.get_vocab(true);
     let added: HashSet<u32> = file.added_tokens.iter().map(|token| token.id).collect();
     let mut spelled: Vec<Spelled<'_>> = file
         .added_tokens
         .iter()
-        .map(|token| Spelled { id: token.id, text: &token.content, literal: true, special: token.special })
+        .map(|token| Spelled {
+            id: token.id,
+            text: &token.content,
+            literal: true,
+            special: token.special,
+        })
         .collect();
     let trained = vocabulary.iter().filter(|(_, id)| !added.contains(id));
-    spelled.extend(trained.map(|(text, &id)| Spelled { id, text, literal: false, special: false }));
+    spelled.extend(trained.map(|(text, &id)| Spelled {
+        id,
+        text,
+        literal: false,
+        special: false,
+    }));
 
     let id = |name: &Option<String>| name.as_deref().and_then(|name| parsing.token_to_id(name));
     let (bos, eos) = (id(&config.bos_token), id(&config.eos_token));
@@ -124,7 +151,10 @@ pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary,
 
 /// The decoder and, if it is a sequence, its members.
 fn members(decoder: &Value) -> impl Iterator<Item = &Value> {
-    let inner = decoder.get("decoders").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let inner = decoder
+        .get("decoders")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     std::iter::once(decoder).chain(inner)
 }
 
@@ -136,16 +166,22 @@ fn spelling(decoder: &Value) -> Option<Spelling> {
     if members(decoder).any(|member| is_type(member, "ByteLevel")) {
         return Some(Spelling::ByteLevel);
     }
-    let pieces = members(decoder).any(|member| is_type(member, "ByteFallback") || is_type(member, "Metaspace"));
+    let pieces = members(decoder)
+        .any(|member| is_type(member, "ByteFallback") || is_type(member, "Metaspace"));
     pieces.then_some(Spelling::SentencePiece)
 }
 
 /// Whether decoding takes a space off the front that encoding put there.
 fn strips_space(decoder: &Value) -> bool {
     members(decoder).any(|member| {
-        let strip = is_type(member, "Strip") && member.get("start").and_then(Value::as_u64) == Some(1);
+        let strip =
+            is_type(member, "Strip") && member.get("start").and_then(Value::as_u64) == Some(1);
         let scheme = member.get("prepend_scheme").and_then(Value::as_str);
-        let prepends = member.get("add_prefix_space").and_then(Value::as_bool).unwrap_or(true);
-        strip || (is_type(member, "Metaspace") && scheme.map_or(prepends, |scheme| scheme != "never"))
+        let prepends = member
+            .get("add_prefix_space")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
+        strip
+            || (is_type(member, "Metaspace") && scheme.map_or(prepends, |scheme| scheme != "never"))
     })
 }

@@ -49,5 +49,10 @@ pub(super) fn find(name: &str) -> Option<&'static Split> {
 
 /// All names, for messages.
 pub(super) fn names() -> String {
-    SPLITS.iter().flat_map(|split| split.names).copied().collect::<Vec<_>>().join(", ")
+    SPLITS
+        .iter()
+        .flat_map(|split| split.names)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
