@@ -80,15 +80,19 @@ fn the_wrong_softmax_scale_is_seen() {
     assert!(off > 1e-2, "{off}");
 }
 
-/// MLA files hold the same numbers in the same order in both forms. (GGUF's llama and mistral3 forms permute q and k, so
+/// MLA F32 files hold the same numbers in the same order in both forms. (GGUF's llama and mistral3 forms permute q and k, so
 /// their sums are rounded in another order; the goldens above bound those.)
 #[test]
 fn gguf_files_agree_with_their_twins() {
     let mut checked = 0;
-    for entry in manifest() {
-        let (Some(twin), "f32") = (&entry.twin, entry.weights.as_str()) else {
+    let entries = manifest();
+    for entry in &entries {
+        let Some(twin) = &entry.twin else { continue };
+        // A BF16 folder written as F32 holds the same weights, but their products are defined in another order.
+        let folder = entries.iter().find(|other| other.model == *twin).unwrap();
+        if (entry.weights.as_str(), folder.weights.as_str()) != ("f32", "float32") {
             continue;
-        };
+        }
         let mut gguf = load(&entry.model, SoftmaxScale::Vendor);
         let mut folder = load(twin, SoftmaxScale::Vendor);
         if !matches!(gguf.config().attention, AttentionConfig::Mla(_)) {
@@ -106,7 +110,7 @@ fn gguf_files_agree_with_their_twins() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 4);
+    assert_eq!(checked, 3);
 }
 
 /// Quantised weights meet activations rounded to int8, which transformers' f32 run on the dequantised weights does not
