@@ -4,12 +4,11 @@
 
 mod check;
 mod gguf;
+mod gguf_rope;
 mod hugging_face;
 mod parameters;
 mod reader;
 mod rope_json;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use gguf::GgufFacts;
 pub(crate) use hugging_face::MOST_CONFIG_BYTES;

@@ -63,7 +63,7 @@ impl Config {
 
     fn rope_complaint(&self) -> Option<String> {
         let rope = &self.rope;
-        if rope.dim % 2 != 0 {
+        if !rope.dim.is_multiple_of(2) {
             return Some(format!(
                 "rotated lanes come in pairs: expected an even number, got {}",
                 rope.dim

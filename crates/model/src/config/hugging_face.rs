@@ -351,7 +351,7 @@ fn read_grouped_attention(
     )?;
     let head_dim = match class_default(inner, "head_dim", model_type.head_dim) {
         None if reader.entry("head_dim").is_none() => {
-            if hidden_size % num_heads != 0 {
+            if !hidden_size.is_multiple_of(num_heads) {
                 return Err(reader.error(format!(
                     "hidden_size {hidden_size} is not a multiple of num_attention_heads {num_heads} and there is no head_dim"
                 )));

@@ -36,11 +36,14 @@ impl Entry {
     }
 }
 
+/// What a file holds under a key, if anything.
+type Lookup<'a> = Box<dyn Fn(&str) -> Option<Entry> + 'a>;
+
 /// One file's keys, and the record of what was taken from them.
 pub(crate) struct Reader<'a> {
     path: PathBuf,
     prefix: String,
-    lookup: Box<dyn Fn(&str) -> Option<Entry> + 'a>,
+    lookup: Lookup<'a>,
     sources: Vec<Source>,
     notes: Vec<String>,
 }

@@ -1,5 +1,7 @@
-use super::*;
-use crate::ModelError;
+//! `config.json` is read as transformers reads it, and its lies are named.
+
+use kernels::Pairing;
+use model::{AttentionConfig, Config, ModelError, RopeScaling, SoftmaxScale};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -408,7 +410,7 @@ fn what_is_no_configuration_is_refused() {
     }
     let deep = "[".repeat(100_000);
     assert!(Config::from_json(deep.as_bytes(), Path::new("c")).is_err());
-    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(MOST_CONFIG_BYTES));
+    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
     let message = Config::from_json(long.as_bytes(), Path::new("c"))
         .unwrap_err()
         .to_string();
