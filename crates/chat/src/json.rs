@@ -19,11 +19,9 @@ pub enum Value {
     Int(String),
     /// A number with a fraction or an exponent; also `NaN` and the infinities.
     Float(f64),
-    /// A text.
+    /// A text. Escapes of unpaired surrogates, which no text can hold, became U+FFFD: that is also what the reference
+    /// tokenizer makes of them.
     String(String),
-    /// A text that had unpaired surrogate escapes, each replaced by U+FFFD. No field of a request may be one; inside
-    /// a tool's parameters it is encoded as it stands, which is what the reference tokenizer makes of it.
-    LoneSurrogate(String),
     /// A list.
     Array(Vec<Value>),
     /// An object.
@@ -100,19 +98,8 @@ impl Value {
             Self::Bool(_) => "a boolean",
             Self::Int(_) | Self::Float(_) => "a number",
             Self::String(_) => "a string",
-            Self::LoneSurrogate(_) => "a string with an unpaired surrogate",
             Self::Array(_) => "a list",
             Self::Object(_) => "an object",
-        }
-    }
-
-    /// Whether an unpaired surrogate is anywhere inside.
-    pub fn has_lone_surrogate(&self) -> bool {
-        match self {
-            Self::LoneSurrogate(_) => true,
-            Self::Array(values) => values.iter().any(Self::has_lone_surrogate),
-            Self::Object(object) => object.iter().any(|(_, value)| value.has_lone_surrogate()),
-            _ => false,
         }
     }
 
@@ -131,7 +118,7 @@ impl Value {
             Self::Bool(false) => out.push_str("false"),
             Self::Int(digits) => out.push_str(digits),
             Self::Float(number) => write_float(*number, out),
-            Self::String(text) | Self::LoneSurrogate(text) => write_string(text, out),
+            Self::String(text) => write_string(text, out),
             Self::Array(values) => {
                 out.push('[');
                 for (index, value) in values.iter().enumerate() {
