@@ -5,6 +5,7 @@
 
 mod backend;
 mod cache;
+mod cpu;
 mod error;
 mod float;
 pub mod math;
@@ -14,11 +15,13 @@ pub mod quant;
 mod reference;
 mod rows;
 mod shapes;
+mod simd;
 
 pub use backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
 pub use cache::{
     AttentionPlan, AttentionRow, AttentionShape, Cache, CacheLayout, KvType, PAGE_SIZE,
 };
+pub use cpu::{Cpu, Isa, measure_bandwidth};
 pub use error::KernelError;
 pub use matrix::Matrix;
 pub use memory::Bytes;

@@ -9,14 +9,15 @@ use crate::float::f16_to_f32;
 mod bf16;
 mod f16;
 mod f32;
-mod q4_0;
-mod q4_1;
-mod q4_k;
-mod q5_0;
-mod q5_1;
-mod q5_k;
-mod q6_k;
-mod q8_0;
+pub(crate) mod q4_0;
+pub(crate) mod q4_1;
+pub(crate) mod q4_k;
+pub(crate) mod q5_0;
+pub(crate) mod q5_1;
+pub(crate) mod q5_k;
+pub(crate) mod q6_k;
+pub(crate) mod q8_0;
+pub(crate) mod tile;
 
 /// A storage format of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,6 +131,28 @@ const TABLE: [Spec; Format::ALL.len()] = [
     q5_k::SPEC,
     q6_k::SPEC,
 ];
+
+/// Evaluates `$body` with `$name` standing for the [`tile::Tiled`] type of a format with blocks, or `$plain`.
+macro_rules! with_block_format {
+    ($format:expr, $name:ident => $body:expr, plain => $plain:expr) => {
+        match $format {
+            Format::F32 | Format::F16 | Format::Bf16 => $plain,
+            Format::Q8_0 => with_block_format!(@ q8_0::Q8_0, $name, $body),
+            Format::Q4_0 => with_block_format!(@ q4_0::Q4_0, $name, $body),
+            Format::Q4_1 => with_block_format!(@ q4_1::Q4_1, $name, $body),
+            Format::Q5_0 => with_block_format!(@ q5_0::Q5_0, $name, $body),
+            Format::Q5_1 => with_block_format!(@ q5_1::Q5_1, $name, $body),
+            Format::Q4K => with_block_format!(@ q4_k::Q4K, $name, $body),
+            Format::Q5K => with_block_format!(@ q5_k::Q5K, $name, $body),
+            Format::Q6K => with_block_format!(@ q6_k::Q6K, $name, $body),
+        }
+    };
+    (@ $module:ident::$type:ident, $name:ident, $body:expr) => {{
+        type $name = $crate::quant::$module::$type;
+        $body
+    }};
+}
+pub(crate) use with_block_format;
 
 impl Format {
     /// Every format.

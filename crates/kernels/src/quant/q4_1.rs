@@ -1,7 +1,9 @@
 //! Q4_1: 32 values a block: f16 scale and minimum, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
 //! `x = d · q + min`.
 
+use super::tile::{Tile, Tiled, nibbles, store};
 use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q4_1",
@@ -9,13 +11,15 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 32,
     bytes: 20,
-    scheme: Scheme::Scaled(BlockScheme {
-        unpack,
-        offset: 0,
-        group: 32,
-        has_min: true,
-        factors_at: &[0, 2],
-    }),
+    scheme: Scheme::Scaled(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 0,
+    group: 32,
+    has_min: true,
+    factors_at: &[0, 2],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
@@ -24,5 +28,24 @@ fn unpack(bytes: &[u8], block: &mut Block) {
     for (i, byte) in bytes[4..20].iter().enumerate() {
         block.quants[i] = byte & 15;
         block.quants[16 + i] = byte >> 4;
+    }
+}
+
+/// The format as tiles.
+pub(crate) struct Q4_1;
+
+impl Tiled for Q4_1 {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = false;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+        for g in 0..groups {
+            let at = g * SPEC.bytes;
+            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
+            simd.store(lanes.halves(simd, at + 2), &mut tile.mins[g]);
+            let quants = nibbles(simd, simd.transpose(lanes.at(at + 4)));
+            store(simd, quants, tile, 8 * g);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Q4_K: 256 values a block in 8 groups of 32: f16 `d` and `dmin`, 12 bytes of 6-bit scales and minima, 128 bytes of
 //! 4-bit quants (each 32 bytes: one group low, the next high). `x = d · scale · q − dmin · min`.
 
+use super::tile::{Tile, Tiled, nibbles, store};
 use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q4_K",
@@ -9,13 +11,15 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 256,
     bytes: 144,
-    scheme: Scheme::Super(BlockScheme {
-        unpack,
-        offset: 0,
-        group: 32,
-        has_min: true,
-        factors_at: &[0, 2],
-    }),
+    scheme: Scheme::Super(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 0,
+    group: 32,
+    has_min: true,
+    factors_at: &[0, 2],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
@@ -43,5 +47,53 @@ pub(super) fn unpack_head(bytes: &[u8], block: &mut Block) {
         block.mins[g] = i32::from(min & 63);
         block.scales[4 + g] = i32::from(high & 15 | scale >> 6 << 4);
         block.mins[4 + g] = i32::from(high >> 4 | min >> 6 << 4);
+    }
+}
+
+/// The format as tiles.
+pub(crate) struct Q4K;
+
+impl Tiled for Q4K {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = true;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
+        load_head(simd, lanes, tile);
+        for pair in 0..4 {
+            for half in 0..2 {
+                let bytes = simd.transpose(lanes.at(16 + 32 * pair + 16 * half));
+                let [a, b, c, d, e, f, g, h] = nibbles(simd, bytes);
+                store(simd, [a, b, c, d], tile, 16 * pair + 4 * half);
+                store(simd, [e, f, g, h], tile, 16 * pair + 8 + 4 * half);
+            }
+        }
+    }
+}
+
+/// [`unpack_head`] for sixteen rows: the same bits, four groups to a word.
+#[inline(always)]
+pub(super) fn load_head<S: Simd>(simd: S, lanes: &Lanes, tile: &mut Tile) {
+    simd.store(lanes.halves(simd, 0), &mut tile.d);
+    simd.store(lanes.halves(simd, 2), &mut tile.min);
+    let [_, scales, mins, high] = simd.transpose(lanes.at(0));
+    let (six, four, two) = (0x3f3f_3f3f, 0x0f0f_0f0f, 0x3030_3030);
+    let and = |x, mask| simd.and(x, simd.isplat(mask));
+    let upper = |x| and(simd.shr(x, 2), two);
+    let scales = [and(scales, six), simd.or(and(high, four), upper(scales))];
+    let mins = [
+        and(mins, six),
+        simd.or(and(simd.shr(high, 4), four), upper(mins)),
+    ];
+    for word in 0..2 {
+        for byte in 0..4 {
+            let scale = and(simd.shr(scales[word], 8 * byte as u32), 0xff);
+            simd.istore(scale, &mut tile.integer_scales[4 * word + byte]);
+        }
+        let m = mins[word];
+        let first = simd.or(and(m, 0xff), simd.shl(and(m, 0xff00), 8));
+        let second = simd.or(and(simd.shr(m, 16), 0xff), and(simd.shr(m, 8), 0xff_0000));
+        simd.istore(first, &mut tile.integer_min_pairs[2 * word]);
+        simd.istore(second, &mut tile.integer_min_pairs[2 * word + 1]);
     }
 }

@@ -1,7 +1,9 @@
 //! Q5_0: 32 values a block: an f16 scale, 32 fifth bits, 16 bytes of low nibbles (value `i` low, value `16 + i` high).
 //! `x = d · (q − 16)`.
 
+use super::tile::{Tile, Tiled, add_fifth_bits, nibbles, store, words};
 use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q5_0",
@@ -9,13 +11,15 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 32,
     bytes: 22,
-    scheme: Scheme::Scaled(BlockScheme {
-        unpack,
-        offset: 16,
-        group: 32,
-        has_min: false,
-        factors_at: &[0],
-    }),
+    scheme: Scheme::Scaled(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 16,
+    group: 32,
+    has_min: false,
+    factors_at: &[0],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
@@ -30,5 +34,24 @@ pub(super) fn unpack_quants(fifth: &[u8], nibbles: &[u8], block: &mut Block) {
     for (i, byte) in nibbles.iter().enumerate() {
         block.quants[i] = byte & 15 | bit(i) << 4;
         block.quants[16 + i] = byte >> 4 | bit(16 + i) << 4;
+    }
+}
+
+/// The format as tiles.
+pub(crate) struct Q5_0;
+
+impl Tiled for Q5_0 {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = false;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+        for g in 0..groups {
+            let at = g * SPEC.bytes;
+            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
+            let mut quants = nibbles(simd, simd.transpose(lanes.at(at + 6)));
+            add_fifth_bits(simd, words(simd, lanes, at + 2), &mut quants);
+            store(simd, quants, tile, 8 * g);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Q5_K: as Q4_K, with 32 bytes of fifth bits before the nibbles (bit `g` of byte `i`: value `i` of group `g`).
 
-use super::q4_k::unpack_head;
+use super::q4_k::{load_head, unpack_head};
+use super::tile::{Tile, Tiled, nibbles, store};
 use super::{Block, BlockScheme, Scheme, Spec};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q5_K",
@@ -9,13 +11,15 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 256,
     bytes: 176,
-    scheme: Scheme::Super(BlockScheme {
-        unpack,
-        offset: 0,
-        group: 32,
-        has_min: true,
-        factors_at: &[0, 2],
-    }),
+    scheme: Scheme::Super(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 0,
+    group: 32,
+    has_min: true,
+    factors_at: &[0, 2],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
@@ -26,6 +30,34 @@ fn unpack(bytes: &[u8], block: &mut Block) {
             let bits = fifth[i] >> (2 * pair);
             block.quants[64 * pair + i] = nibbles[i] & 15 | (bits & 1) << 4;
             block.quants[64 * pair + 32 + i] = nibbles[i] >> 4 | (bits & 2) << 3;
+        }
+    }
+}
+
+/// The format as tiles.
+pub(crate) struct Q5K;
+
+impl Tiled for Q5K {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = true;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
+        load_head(simd, lanes, tile);
+        let bit = simd.isplat(0x1010_1010);
+        for half in 0..2 {
+            let fifth = simd.transpose(lanes.at(16 + 16 * half));
+            for pair in 0..4 {
+                let bytes = simd.transpose(lanes.at(48 + 32 * pair + 16 * half));
+                let quants = nibbles(simd, bytes);
+                for c in 0..4 {
+                    let bits = simd.shr(fifth[c], 2 * pair as u32);
+                    let low = simd.or(quants[c], simd.and(simd.shl(bits, 4), bit));
+                    let high = simd.or(quants[4 + c], simd.and(simd.shl(bits, 3), bit));
+                    store(simd, [low], tile, 16 * pair + 4 * half + c);
+                    store(simd, [high], tile, 16 * pair + 8 + 4 * half + c);
+                }
+            }
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Each half of 128 values has 64 bytes of nibbles (values 0..64 low, 64..128 high) and 32 bytes of pairs (values
 //! 0..32 in the lowest two bits, 32..64 in the next, and so on).
 
+use super::tile::{Tile, Tiled, store};
 use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q6_K",
@@ -12,13 +14,15 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 256,
     bytes: 210,
-    scheme: Scheme::Super(BlockScheme {
-        unpack,
-        offset: 32,
-        group: 16,
-        has_min: false,
-        factors_at: &[208],
-    }),
+    scheme: Scheme::Super(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 32,
+    group: 16,
+    has_min: false,
+    factors_at: &[208],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
@@ -33,4 +37,40 @@ fn unpack(bytes: &[u8], block: &mut Block) {
         *scale = i32::from(*byte as i8);
     }
     block.d = half_at(bytes, 208);
+}
+
+/// The format as tiles.
+pub(crate) struct Q6K;
+
+impl Tiled for Q6K {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = true;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
+        simd.store(lanes.halves(simd, 208), &mut tile.d);
+        for (c, four) in simd.transpose(lanes.at(192)).into_iter().enumerate() {
+            for b in 0..4 {
+                let scale = simd.sra(simd.shl(four, 24 - 8 * b as u32), 24);
+                simd.istore(scale, &mut tile.integer_scales[4 * c + b]);
+            }
+        }
+        let (nibble, pair) = (simd.isplat(0x0f0f_0f0f), simd.isplat(0x3030_3030));
+        for half in 0..2 {
+            for quarter in 0..2 {
+                let pairs = simd.transpose(lanes.at(128 + 32 * half + 16 * quarter));
+                let first = simd.transpose(lanes.at(64 * half + 16 * quarter));
+                let second = simd.transpose(lanes.at(64 * half + 32 + 16 * quarter));
+                for c in 0..4 {
+                    let (p, a, b) = (pairs[c], first[c], second[c]);
+                    let at = 32 * half + 4 * quarter + c;
+                    let join = |n, p| simd.or(simd.and(n, nibble), simd.and(p, pair));
+                    store(simd, [join(a, simd.shl(p, 4))], tile, at);
+                    store(simd, [join(b, simd.shl(p, 2))], tile, at + 8);
+                    store(simd, [join(simd.shr(a, 4), p)], tile, at + 16);
+                    store(simd, [join(simd.shr(b, 4), simd.shr(p, 2))], tile, at + 24);
+                }
+            }
+        }
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! The quants are offset by 128 when unpacked, so that they are never negative.
 
+use super::tile::{Tile, Tiled, store};
 use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q8_0",
@@ -10,18 +12,42 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: None,
     values: 32,
     bytes: 34,
-    scheme: Scheme::Scaled(BlockScheme {
-        unpack,
-        offset: 128,
-        group: 32,
-        has_min: false,
-        factors_at: &[0],
-    }),
+    scheme: Scheme::Scaled(SCHEME),
+};
+
+const SCHEME: BlockScheme = BlockScheme {
+    unpack,
+    offset: 128,
+    group: 32,
+    has_min: false,
+    factors_at: &[0],
 };
 
 fn unpack(bytes: &[u8], block: &mut Block) {
     block.d = half_at(bytes, 0);
     for (quant, byte) in block.quants.iter_mut().zip(&bytes[2..34]) {
         *quant = byte ^ 0x80;
+    }
+}
+
+/// The format as tiles.
+pub(crate) struct Q8_0;
+
+impl Tiled for Q8_0 {
+    const SCHEME: &'static BlockScheme = &SCHEME;
+    const SUPER: bool = false;
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+        for g in 0..groups {
+            let at = g * SPEC.bytes;
+            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
+            let sign = simd.isplat(i32::from_ne_bytes([0x80; 4]));
+            for half in 0..2 {
+                let quants = simd.transpose(lanes.at(at + 2 + 16 * half));
+                let quants = quants.map(|q| simd.xor(q, sign));
+                store(simd, quants, tile, 8 * g + 4 * half);
+            }
+        }
     }
 }

@@ -1,0 +1,308 @@
+//! Attention of one row for a few heads that share a KV head, walked page by page. The definition is
+//! `reference/attention.rs`.
+//!
+//! Scores keep a `d mod 16` in each lane and are summed four keys by four heads at a time; values keep sixteen `d` in
+//! the lanes. What is not visible is never read.
+
+use crate::cache::{AttentionShape, PAGE_SIZE};
+use crate::simd::{Kernel, Simd};
+
+/// Most heads of one task.
+pub(crate) const MAX_HEADS: usize = 4;
+
+/// A stored value of the cache.
+pub(crate) trait Stored: Copy + Default {
+    fn load<S: Simd>(simd: S, x: &[Self; 16]) -> S::F;
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, x: &[f32; 16]) -> S::F {
+        simd.load(x)
+    }
+}
+
+/// bfloat16 bits.
+impl Stored for u16 {
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, x: &[u16; 16]) -> S::F {
+        simd.from_bits(simd.shl(simd.widen(x), 16))
+    }
+}
+
+/// One task: heads `first_head..first_head + num_heads` of one row; all share one KV head.
+pub(crate) struct AttentionTask<'a, T> {
+    /// The row's queries, all heads.
+    pub q: &'a [f32],
+    /// The layer's slots.
+    pub slots: &'a [T],
+    /// Values in a slot.
+    pub row_width: usize,
+    /// The sequence's page table.
+    pub pages: &'a [u32],
+    /// Tokens seen.
+    pub visible: usize,
+    pub shape: &'a AttentionShape,
+    pub first_head: usize,
+    /// At most [`MAX_HEADS`].
+    pub num_heads: usize,
+    /// `[num_heads * value_dim]`
+    pub out: &'a mut [f32],
+}
+
+impl<T: Stored> Kernel for AttentionTask<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.num_heads {
+            1 => Heads::<S, T, 1>::new(simd, &self).run(self.out),
+            2 => Heads::<S, T, 2>::new(simd, &self).run(self.out),
+            3 => Heads::<S, T, 3>::new(simd, &self).run(self.out),
+            4 => Heads::<S, T, 4>::new(simd, &self).run(self.out),
+            n => unreachable!("{n} heads in a task of at most {MAX_HEADS}"),
+        }
+    }
+}
+
+/// `H` heads on their way through the pages.
+struct Heads<'a, S, T, const H: usize> {
+    simd: S,
+    slots: &'a [T],
+    row_width: usize,
+    pages: &'a [u32],
+    visible: usize,
+    shape: &'a AttentionShape,
+    /// First column of the key in a slot, and of the value.
+    key: usize,
+    value: usize,
+    /// Queries, head by head, each padded with zeros to whole sixteens.
+    q: Vec<[f32; 16]>,
+    /// Weighted values so far, laid out in the same way.
+    acc: Vec<[f32; 16]>,
+    max: [f32; H],
+    sum: [f32; H],
+    /// Scores of the page at hand, then their weights.
+    scores: [[f32; PAGE_SIZE]; H],
+}
+
+impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
+    #[inline(always)]
+    fn new(simd: S, task: &AttentionTask<'a, T>) -> Self {
+        let shape = task.shape;
+        let kv_head = task.first_head / (shape.num_heads / shape.num_kv_heads);
+        let chunks = shape.key_dim.div_ceil(16);
+        let mut q = vec![[0.0; 16]; H * chunks];
+        for (h, q) in q.chunks_exact_mut(chunks).enumerate() {
+            let from = &task.q[(task.first_head + h) * shape.key_dim..][..shape.key_dim];
+            q.as_flattened_mut()[..shape.key_dim].copy_from_slice(from);
+        }
+        Heads {
+            simd,
+            slots: task.slots,
+            row_width: task.row_width,
+            pages: task.pages,
+            visible: task.visible,
+            shape,
+            key: kv_head * shape.key_dim,
+            value: shape.value_start + kv_head * shape.value_dim,
+            q,
+            acc: vec![[0.0; 16]; H * shape.value_dim.div_ceil(16)],
+            max: [f32::NEG_INFINITY; H],
+            sum: [0.0; H],
+            scores: [[0.0; PAGE_SIZE]; H],
+        }
+    }
+
+    #[inline(always)]
+    fn run(mut self, out: &mut [f32]) {
+        for (page, first) in self.pages.iter().zip((0..self.visible).step_by(PAGE_SIZE)) {
+            let first_slot = *page as usize * PAGE_SIZE;
+            let n = PAGE_SIZE.min(self.visible - first);
+            let slots = &self.slots[first_slot * self.row_width..][..n * self.row_width];
+            self.score(slots, n);
+            let corrections = self.soften(n);
+            self.gather(slots, n, corrections);
+        }
+        let value_dim = self.shape.value_dim;
+        let chunks = value_dim.div_ceil(16);
+        for (h, out) in out.chunks_exact_mut(value_dim).enumerate() {
+            let acc = self.acc[h * chunks..][..chunks].as_flattened();
+            for (out, acc) in out.iter_mut().zip(acc) {
+                *out = acc / self.sum[h];
+            }
+        }
+    }
+
+    /// `scores[h][j] = scale · q[h] · key[j]` for the `n` slots of a page.
+    #[inline(always)]
+    fn score(&mut self, slots: &[T], n: usize) {
+        let simd = self.simd;
+        let key = |j: usize| &slots[j * self.row_width + self.key..][..self.shape.key_dim];
+        let scale = simd.splat(self.shape.scale);
+        let mut j = 0;
+        while S::WIDE && j + 4 <= n {
+            let dots =
+                key_dots::<S, T, H, 4>(simd, &self.q, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
+            let mut all = [simd.splat(0.0); 16];
+            for h in 0..H {
+                for i in 0..4 {
+                    all[4 * h + i] = dots[h][i];
+                }
+            }
+            let mut sums = [0.0; 16];
+            simd.store(simd.mul(simd.sums(all), scale), &mut sums);
+            for (scores, sums) in self.scores.iter_mut().zip(sums.as_chunks::<4>().0) {
+                scores[j..j + 4].copy_from_slice(sums);
+            }
+            j += 4;
+        }
+        for j in j..n {
+            let dots = key_dots::<S, T, H, 1>(simd, &self.q, [key(j)]);
+            for (scores, [dot]) in self.scores.iter_mut().zip(dots) {
+                scores[j] = self.shape.scale * simd.sum(dot);
+            }
+        }
+    }
+
+    /// Scores become weights; returns what the sums so far are multiplied by.
+    #[inline(always)]
+    fn soften(&mut self, n: usize) -> [f32; H] {
+        let simd = self.simd;
+        let mut corrections = [0.0; H];
+        for h in 0..H {
+            let scores = &mut self.scores[h];
+            scores[n..].fill(f32::NEG_INFINITY);
+            let mut largest = simd.splat(self.max[h]);
+            for scores in scores.as_chunks::<16>().0 {
+                largest = simd.larger(simd.load(scores), largest);
+            }
+            let mut lanes = [0.0; 16];
+            simd.store(largest, &mut lanes);
+            let larger = |m: f32, x: f32| if x > m { x } else { m };
+            let max = lanes.into_iter().fold(f32::NEG_INFINITY, larger);
+            let mut before = [0.0; 16];
+            simd.store(simd.exp(simd.splat(self.max[h] - max)), &mut before);
+            let mut sums = simd.splat(0.0);
+            for (c, scores) in scores.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                let weights = simd.exp(simd.sub(simd.load(scores), simd.splat(max)));
+                simd.store(weights, scores);
+                // Slots past the end count as nothing, even where the maximum is infinite or there is none.
+                scores[n.saturating_sub(16 * c).min(16)..].fill(0.0);
+                sums = simd.add(sums, simd.load(scores));
+            }
+            corrections[h] = before[0];
+            self.sum[h] = self.sum[h].mul_add(before[0], simd.sum(sums));
+            self.max[h] = max;
+        }
+        corrections
+    }
+
+    /// `acc[h] = acc[h] · correction[h] + Σ_j weight[h][j] · value[j]`, in order of `j`.
+    #[inline(always)]
+    fn gather(&mut self, slots: &[T], n: usize, corrections: [f32; H]) {
+        let dim = self.shape.value_dim;
+        let mut d = 0;
+        while S::WIDE && d + 64 <= dim {
+            self.gather_columns::<4>(slots, n, d, corrections);
+            d += 64;
+        }
+        while d + 16 <= dim {
+            self.gather_columns::<1>(slots, n, d, corrections);
+            d += 16;
+        }
+        if d < dim {
+            self.gather_rest(slots, n, d, corrections);
+        }
+    }
+
+    /// Columns `d..d + 16 * D` of the values.
+    #[inline(always)]
+    fn gather_columns<const D: usize>(
+        &mut self,
+        slots: &[T],
+        n: usize,
+        d: usize,
+        corrections: [f32; H],
+    ) {
+        let simd = self.simd;
+        let chunks = self.shape.value_dim.div_ceil(16);
+        let mut acc = [[simd.splat(0.0); D]; H];
+        for h in 0..H {
+            for i in 0..D {
+                let before = simd.load(&self.acc[h * chunks + d / 16 + i]);
+                acc[h][i] = simd.mul(before, simd.splat(corrections[h]));
+            }
+        }
+        for j in 0..n {
+            let values = &slots[j * self.row_width + self.value + d..][..16 * D];
+            let values = values.as_chunks::<16>().0;
+            for i in 0..D {
+                let value = T::load(simd, &values[i]);
+                for h in 0..H {
+                    acc[h][i] = simd.fma(simd.splat(self.scores[h][j]), value, acc[h][i]);
+                }
+            }
+        }
+        for h in 0..H {
+            for i in 0..D {
+                simd.store(acc[h][i], &mut self.acc[h * chunks + d / 16 + i]);
+            }
+        }
+    }
+
+    /// The last columns, fewer than sixteen.
+    #[inline(always)]
+    fn gather_rest(&mut self, slots: &[T], n: usize, d: usize, corrections: [f32; H]) {
+        let rest = self.shape.value_dim - d;
+        let chunks = self.shape.value_dim.div_ceil(16);
+        for h in 0..H {
+            let at = h * chunks + d / 16;
+            let simd = self.simd;
+            let mut acc = simd.mul(simd.load(&self.acc[at]), simd.splat(corrections[h]));
+            for j in 0..n {
+                let mut value = [T::default(); 16];
+                let from = &slots[j * self.row_width + self.value + d..][..rest];
+                value[..rest].copy_from_slice(from);
+                acc = simd.fma(simd.splat(self.scores[h][j]), T::load(simd, &value), acc);
+            }
+            simd.store(acc, &mut self.acc[at]);
+        }
+    }
+}
+
+/// The lanes of `q[h] · key[j]`, not yet summed.
+#[inline(always)]
+fn key_dots<S: Simd, T: Stored, const H: usize, const J: usize>(
+    simd: S,
+    q: &[[f32; 16]],
+    keys: [&[T]; J],
+) -> [[S::F; J]; H] {
+    let chunks = q.len() / H;
+    let mut dots = [[simd.splat(0.0); J]; H];
+    let keys = keys.map(|key| key.as_chunks::<16>());
+    for c in 0..keys[0].0.len() {
+        let mut key = [simd.splat(0.0); J];
+        for j in 0..J {
+            key[j] = T::load(simd, &keys[j].0[c]);
+        }
+        for h in 0..H {
+            let q = simd.load(&q[h * chunks + c]);
+            for j in 0..J {
+                dots[h][j] = simd.fma(q, key[j], dots[h][j]);
+            }
+        }
+    }
+    if !keys[0].1.is_empty() {
+        for j in 0..J {
+            let mut rest = [T::default(); 16];
+            rest[..keys[j].1.len()].copy_from_slice(keys[j].1);
+            let key = T::load(simd, &rest);
+            for h in 0..H {
+                let q = simd.load(&q[h * chunks + chunks - 1]);
+                dots[h][j] = simd.fma(q, key, dots[h][j]);
+            }
+        }
+    }
+    dots
+}

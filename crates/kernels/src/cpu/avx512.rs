@@ -1,0 +1,147 @@
+//! Sixteen lanes in one 512-bit register: AVX-512 F, BW, DQ, VL and VNNI.
+
+use crate::simd::{Kernel, Simd};
+use std::arch::x86_64::*;
+
+/// Proof that this machine has the instructions: only [`Avx512::detect`] makes one.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// The lanes, if the machine and the operating system have them.
+    pub fn detect() -> Option<Avx512> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("fma");
+        found.then_some(Avx512(()))
+    }
+
+    /// Runs `kernel`, compiled for these instructions.
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists, so `detect` found the features.
+        unsafe { run(self, kernel) }
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
+fn run<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+/// Declares methods whose bodies are intrinsics of the features above.
+macro_rules! methods {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty { $($body:tt)* })*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $type),*) -> $out {
+            // SAFETY: `self` exists, so `detect` found the features; loads and stores go through references to as
+            // many bytes as they touch.
+            unsafe { $($body)* }
+        }
+    )*};
+}
+
+impl Simd for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+    const WIDE: bool = true;
+
+    methods! {
+        fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+        fn load(x: &[f32; 16]) -> __m512 { _mm512_loadu_ps(x.as_ptr()) }
+        fn store(x: __m512, out: &mut [f32; 16]) -> () { _mm512_storeu_ps(out.as_mut_ptr(), x) }
+        fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+        fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+        fn div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+        fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+        fn larger(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+        fn select_less(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x)
+        }
+        fn sum(x: __m512) -> f32 {
+            let x = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+            _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
+        }
+        fn sums(x: [__m512; 16]) -> __m512 {
+            // Each step halves the lanes a sum still needs and puts two sums in one register.
+            let eights: [__m512; 8] = std::array::from_fn(|i| {
+                // The order in which sums 0..16 end up in lanes 0..16.
+                let first = 2 * i;
+                let (a, b) = (x[first % 4 * 4 + first / 4], x[(first + 1) % 4 * 4 + first / 4]);
+                let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
+            });
+            let fours: [__m512; 4] = std::array::from_fn(|i| {
+                let (a, b) = (eights[2 * i], eights[2 * i + 1]);
+                let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
+            });
+            let twos: [__m512; 2] = std::array::from_fn(|i| {
+                let (a, b) = (_mm512_castps_pd(fours[2 * i]), _mm512_castps_pd(fours[2 * i + 1]));
+                let low = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
+            });
+            let low = _mm512_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]);
+            _mm512_add_ps(low, _mm512_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]))
+        }
+        fn fma_flushed(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+        fn add_flushed(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        fn bits(x: __m512) -> __m512i { _mm512_castps_si512(x) }
+        fn from_bits(x: __m512i) -> __m512 { _mm512_castsi512_ps(x) }
+        fn to_f32(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
+        fn halves(x: &[u8; 32]) -> __m512 {
+            _mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast()))
+        }
+        fn widen(x: &[u16; 16]) -> __m512i {
+            _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()))
+        }
+        fn isplat(x: i32) -> __m512i { _mm512_set1_epi32(x) }
+        fn iload(x: &[i32; 16]) -> __m512i { _mm512_loadu_si512(x.as_ptr().cast()) }
+        fn iload_bytes(x: &[u8; 64]) -> __m512i { _mm512_loadu_si512(x.as_ptr().cast()) }
+        fn istore(x: __m512i, out: &mut [i32; 16]) -> () {
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), x)
+        }
+        fn iadd(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+        fn isub(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
+        fn imul(a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi32(a, b) }
+        fn and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+        fn or(a: __m512i, b: __m512i) -> __m512i { _mm512_or_si512(a, b) }
+        fn xor(a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
+        fn shl(a: __m512i, n: u32) -> __m512i { _mm512_sll_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+        fn shr(a: __m512i, n: u32) -> __m512i { _mm512_srl_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+        fn sra(a: __m512i, n: u32) -> __m512i { _mm512_sra_epi32(a, _mm_cvtsi32_si128(n as i32)) }
+        fn dot8(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
+            _mm512_dpbusd_epi32(acc, w, a)
+        }
+        fn dot7(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
+            _mm512_dpbusd_epi32(acc, w, a)
+        }
+        fn dot16(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
+            _mm512_dpwssd_epi32(acc, w, a)
+        }
+        fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] {
+            // Register i holds rows i, 4 + i, 8 + i, 12 + i; then 4 x 4 within each quarter.
+            let z: [__m512i; 4] = std::array::from_fn(|i| {
+                let row = |r: usize| _mm_loadu_si128(rows[r].as_ptr().cast());
+                let z = _mm512_castsi128_si512(row(i));
+                let z = _mm512_inserti32x4::<1>(z, row(4 + i));
+                let z = _mm512_inserti32x4::<2>(z, row(8 + i));
+                _mm512_inserti32x4::<3>(z, row(12 + i))
+            });
+            let (a, b) = (_mm512_unpacklo_epi32(z[0], z[1]), _mm512_unpacklo_epi32(z[2], z[3]));
+            let (c, d) = (_mm512_unpackhi_epi32(z[0], z[1]), _mm512_unpackhi_epi32(z[2], z[3]));
+            [
+                _mm512_unpacklo_epi64(a, b),
+                _mm512_unpackhi_epi64(a, b),
+                _mm512_unpacklo_epi64(c, d),
+                _mm512_unpackhi_epi64(c, d),
+            ]
+        }
+    }
+}

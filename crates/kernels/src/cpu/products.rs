@@ -1,0 +1,96 @@
+//! Several products in one parallel region: cut into tasks of some weight rows by some activation rows.
+
+use super::Cpu;
+use super::elementwise::SwiGlu;
+use super::matmul::{self, GROUP};
+use super::operand::Operand;
+use crate::matrix::Matrix;
+use std::ops::Range;
+
+/// Most activation rows of a task: their blocks, the tile and the results fit a 32 KiB first-level cache.
+const TASK_ROWS: usize = 64;
+/// Tasks a thread should get, so that the last ones end together.
+const TASKS_PER_THREAD: usize = 16;
+
+/// `operand.rows[rows] · weightᵀ`; with `up`, `silu(that) ⊙ (operand.rows[rows] · upᵀ)`.
+pub(super) struct Product<'a> {
+    pub weight: &'a Matrix,
+    /// Of the shape of `weight`.
+    pub up: Option<&'a Matrix>,
+    pub operand: &'a Operand<'a>,
+    pub rows: &'a [u32],
+}
+
+/// One task: groups of sixteen weight rows by positions in `Product::rows`.
+struct Task {
+    product: usize,
+    groups: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl Cpu {
+    /// Computes all products. `place(product, i, col, values)` receives what belongs at `col..` of the result of
+    /// `rows[i]`; each place exactly once, from any thread.
+    pub(super) fn products(
+        &self,
+        products: &[Product],
+        place: impl Fn(usize, usize, usize, &[f32]) + Sync,
+    ) {
+        let tasks = self.tasks(products);
+        self.threads.run(tasks.len(), |task| {
+            let Task {
+                product: index,
+                groups,
+                rows,
+            } = &tasks[task];
+            let product = &products[*index];
+            let mut out = [[0.0; GROUP]; TASK_ROWS];
+            let out = &mut out[..rows.len()];
+            for group in groups.clone() {
+                let first = group * GROUP;
+                self.group_product(product, first, &product.rows[rows.clone()], out);
+                let width = GROUP.min(product.weight.rows() - first);
+                for (i, out) in rows.clone().zip(&*out) {
+                    place(*index, i, first, &out[..width]);
+                }
+            }
+        });
+    }
+
+    fn group_product(
+        &self,
+        product: &Product,
+        first: usize,
+        rows: &[u32],
+        out: &mut [[f32; GROUP]],
+    ) {
+        matmul::product(self.unit, product.weight, first, product.operand, rows, out);
+        if let Some(weight) = product.up {
+            let mut up = [[0.0; GROUP]; TASK_ROWS];
+            let up = &mut up[..rows.len()];
+            matmul::product(self.unit, weight, first, product.operand, rows, up);
+            self.unit.run(SwiGlu { gate: out, up });
+        }
+    }
+
+    fn tasks(&self, products: &[Product]) -> Vec<Task> {
+        let num_groups = |p: &Product| p.weight.rows().div_ceil(GROUP);
+        let parts = |p: &Product| num_groups(p) * p.rows.len().div_ceil(TASK_ROWS);
+        let total: usize = products.iter().map(parts).sum();
+        let groups_per_task = (total / (TASKS_PER_THREAD * self.threads.count())).clamp(1, 16);
+        let mut tasks = Vec::new();
+        for (index, product) in products.iter().enumerate() {
+            let (groups, rows) = (num_groups(product), product.rows.len());
+            for group in (0..groups).step_by(groups_per_task) {
+                for row in (0..rows).step_by(TASK_ROWS) {
+                    tasks.push(Task {
+                        product: index,
+                        groups: group..(group + groups_per_task).min(groups),
+                        rows: row..(row + TASK_ROWS).min(rows),
+                    });
+                }
+            }
+        }
+        tasks
+    }
+}

@@ -1,0 +1,174 @@
+//! Sixteen lanes: what fast code may ask of a processor, whatever its registers.
+//!
+//! Kernels and formats are written once against [`Simd`], in safe code; `cpu/{avx2,avx512,scalar}.rs` supply the lanes.
+//! A value of a `Simd` type exists only where its instructions do, which is why its methods are safe. Knows no format
+//! and no operation.
+
+use crate::math::{EXP_MAX, EXP_MIN, EXP_SERIES, LN_2_HIGH, LN_2_LOW, ROUNDER};
+use std::f32::consts::LOG2_E;
+use std::marker::PhantomData;
+
+/// Sixteen 32-bit lanes. Every operation is exact or rounded once, so all implementations agree bit for bit.
+pub(crate) trait Simd: Copy + Send + Sync {
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen i32, or sixty-four bytes.
+    type I: Copy;
+    /// Whether 32 or so values of `F` fit in registers (else about 8).
+    const WIDE: bool;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, x: &[f32; 16]) -> Self::F;
+    fn store(self, x: Self::F, out: &mut [f32; 16]);
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a > b ? a : b`.
+    fn larger(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a < b ? x : y`.
+    fn select_less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// The sum of the lanes by the fixed tree: `i += i + 8`, then 4, 2, 1.
+    fn sum(self, x: Self::F) -> f32;
+    /// Lane `i` of the result is `sum(x[i])`.
+    fn sums(self, x: [Self::F; 16]) -> Self::F;
+    /// [`Simd::fma`] with subnormals as zeros; vector units run it inside [`crate::cpu::flush`].
+    fn fma_flushed(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// [`Simd::add`] with subnormals as zeros.
+    fn add_flushed(self, a: Self::F, b: Self::F) -> Self::F;
+
+    fn bits(self, x: Self::F) -> Self::I;
+    fn from_bits(self, x: Self::I) -> Self::F;
+    /// Rounded to nearest even.
+    fn to_f32(self, x: Self::I) -> Self::F;
+    /// Sixteen little-endian f16.
+    fn halves(self, x: &[u8; 32]) -> Self::F;
+    /// Sixteen u16, zero-extended.
+    fn widen(self, x: &[u16; 16]) -> Self::I;
+
+    fn isplat(self, x: i32) -> Self::I;
+    fn iload(self, x: &[i32; 16]) -> Self::I;
+    fn iload_bytes(self, x: &[u8; 64]) -> Self::I;
+    fn istore(self, x: Self::I, out: &mut [i32; 16]);
+    fn iadd(self, a: Self::I, b: Self::I) -> Self::I;
+    fn isub(self, a: Self::I, b: Self::I) -> Self::I;
+    fn imul(self, a: Self::I, b: Self::I) -> Self::I;
+    fn and(self, a: Self::I, b: Self::I) -> Self::I;
+    fn or(self, a: Self::I, b: Self::I) -> Self::I;
+    fn xor(self, a: Self::I, b: Self::I) -> Self::I;
+    fn shl(self, a: Self::I, n: u32) -> Self::I;
+    /// Fills with zeros.
+    fn shr(self, a: Self::I, n: u32) -> Self::I;
+    /// Fills with the sign.
+    fn sra(self, a: Self::I, n: u32) -> Self::I;
+    /// In each lane `acc + Σ w · a` over four bytes, `w` unsigned, `a` signed and above −128. Exact.
+    fn dot8(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
+    /// [`Simd::dot8`] where no `w` is above 127.
+    fn dot7(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
+    /// In each lane `acc + Σ w · a` over two signed 16-bit halves. Exact unless it overflows 32 bits.
+    fn dot16(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
+    /// Dword `c` of row `i` becomes lane `i` of result `c`.
+    fn transpose(self, rows: [&[u8; 16]; 16]) -> [Self::I; 4];
+
+    /// `e^x` in each lane: [`crate::math::exp`], step by step.
+    #[inline(always)]
+    fn exp(self, x: Self::F) -> Self::F {
+        let (least, most) = (self.splat(EXP_MIN), self.splat(EXP_MAX));
+        let clamped = self.select_less(x, least, least, x);
+        let clamped = self.select_less(most, clamped, most, clamped);
+        let shifted = self.fma(clamped, self.splat(LOG2_E), self.splat(ROUNDER));
+        let n = self.sub(shifted, self.splat(ROUNDER));
+        let r = self.fma(n, self.splat(-LN_2_HIGH), clamped);
+        let r = self.fma(n, self.splat(-LN_2_LOW), r);
+        let mut series = self.splat(EXP_SERIES[0]);
+        for coefficient in &EXP_SERIES[1..] {
+            series = self.fma(series, r, self.splat(*coefficient));
+        }
+        let n = self.isub(self.bits(shifted), self.isplat(ROUNDER.to_bits() as i32));
+        let half = self.sra(n, 1);
+        let rest = self.isub(n, half);
+        let value = self.mul(series, self.power_of_two(half));
+        let value = self.mul(value, self.power_of_two(rest));
+        let value = self.select_less(x, least, self.splat(0.0), value);
+        self.select_less(most, x, self.splat(f32::INFINITY), value)
+    }
+
+    /// `2ⁿ` for −127 < n < 128.
+    #[inline(always)]
+    fn power_of_two(self, n: Self::I) -> Self::F {
+        self.from_bits(self.shl(self.iadd(n, self.isplat(127)), 23))
+    }
+
+    /// `x / (1 + e^−x)` in each lane: [`crate::math::silu`].
+    #[inline(always)]
+    fn silu(self, x: Self::F) -> Self::F {
+        let negative = self.from_bits(self.xor(self.bits(x), self.isplat(i32::MIN)));
+        self.div(x, self.add(self.splat(1.0), self.exp(negative)))
+    }
+
+    /// Up to sixteen values, the lanes beyond them 0.
+    #[inline(always)]
+    fn load_part(self, x: &[f32]) -> Self::F {
+        let mut whole = [0.0; 16];
+        whole[..x.len()].copy_from_slice(x);
+        self.load(&whole)
+    }
+}
+
+/// Work that can run on any lanes. `run` and everything below it must be `#[inline(always)]`: that is how it comes to
+/// be compiled with the instructions of each set.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Sixteen byte runs of one length, one a lane: the same stretch of sixteen weight rows.
+pub(crate) struct Lanes<'a> {
+    starts: [*const u8; 16],
+    len: usize,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Lanes<'a> {
+    /// Panics unless all runs have one length.
+    #[inline(always)]
+    pub fn new(run: impl Fn(usize) -> &'a [u8]) -> Lanes<'a> {
+        let len = run(0).len();
+        let starts = std::array::from_fn(|lane| {
+            let run = run(lane);
+            assert_eq!(run.len(), len, "lanes of one length");
+            run.as_ptr()
+        });
+        Lanes {
+            starts,
+            len,
+            bytes: PhantomData,
+        }
+    }
+
+    /// `N` bytes of each lane, from `offset`. Panics if they reach past the end.
+    #[inline(always)]
+    pub fn at<const N: usize>(&self, offset: usize) -> [&'a [u8; N]; 16] {
+        assert!(offset + N <= self.len, "bytes {offset}.. of {}", self.len);
+        // SAFETY: each start is the first of `len` bytes borrowed for 'a (`new`), and the assertion above keeps the
+        // N bytes within them. A [u8; N] has no alignment.
+        std::array::from_fn(|lane| unsafe { &*self.starts[lane].add(offset).cast() })
+    }
+
+    /// The f16 at `offset` of each lane.
+    #[inline(always)]
+    pub fn halves<S: Simd>(&self, simd: S, offset: usize) -> S::F {
+        let mut gathered = [0u8; 32];
+        for (to, from) in gathered
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .zip(self.at::<2>(offset))
+        {
+            *to = *from;
+        }
+        simd.halves(&gathered)
+    }
+}
