@@ -15,7 +15,7 @@
 //! | `[TOOL_CALLS]` | in a thought | nothing: a call that is only thought of is not made | stray |
 //! | `[ARGS]` | in a call's name or id | its arguments begin | control |
 //! | `[ARGS]` | elsewhere | nothing; in arguments, they go on | stray |
-//! | `[CALL_ID]` | in a call's name (version 11) | the call's id begins; used if well-formed | control |
+//! | `[CALL_ID]` | in a call's name, version 11 only | the call's id begins; tokens of an ill-formed one are stray | control |
 //! | `</s>` | anywhere | the reply ends; what follows is stray | control |
 //! | any other special token | anywhere | nothing | stray |
 //!
@@ -31,7 +31,7 @@
 //! sampled, stop strings, the shape of HTTP replies.
 
 use crate::json::{self, Value};
-use crate::tekken::{Decoder, SpecialPolicy, Tekken};
+use crate::tekken::{Decoder, SpecialPolicy, Tekken, Version};
 use crate::{ChatError, TokenId};
 
 /// A piece of a reply. Text is never empty and always whole characters.
@@ -232,6 +232,7 @@ pub struct ReplyParser {
     /// Text that is not yet sent: a call's name, then its id; or a list of calls.
     name: String,
     call_id: String,
+    call_id_tokens: Vec<TokenId>,
     num_calls: usize,
     seed: u64,
     counts: TokenCounts,
@@ -240,8 +241,10 @@ pub struct ReplyParser {
 impl ReplyParser {
     /// A parser for one reply. `start_in_thought`: the prompt ends inside an open `[THINK]`. `seed` decides the calls' ids.
     pub fn new(tekken: &Tekken, start_in_thought: bool, seed: u64) -> Self {
+        let known = |control| control != Control::CallId || tekken.version() == Version::V11;
         let controls = CONTROLS
             .iter()
+            .filter(|(_, control)| known(*control))
             .filter_map(|&(name, control)| Some((tekken.special(name)?, control)));
         let has_args = tekken.special("[ARGS]").is_some();
         Self {
@@ -259,6 +262,7 @@ impl ReplyParser {
             decoder: Decoder::new(SpecialPolicy::Ignore),
             name: String::new(),
             call_id: String::new(),
+            call_id_tokens: Vec::new(),
             num_calls: 0,
             seed,
             counts: TokenCounts::default(),
@@ -274,6 +278,9 @@ impl ReplyParser {
             self.push_special(id, out);
         } else {
             *self.count() += 1;
+            if self.state == State::CallId {
+                self.call_id_tokens.push(id);
+            }
             let mut text = String::new();
             self.decoder.push(tekken, id, &mut text);
             self.emit(text, out);
@@ -399,18 +406,19 @@ impl ReplyParser {
     fn start_call(&mut self, out: &mut Vec<Delta>) {
         let name = std::mem::take(&mut self.name);
         let given = std::mem::take(&mut self.call_id);
+        let given_tokens = std::mem::take(&mut self.call_id_tokens);
         let index = self.num_calls;
         let id = if is_call_id(given.trim()) {
             given.trim().to_owned()
         } else {
+            self.counts.tool_calls -= given_tokens.len();
+            self.counts.stray += given_tokens.len();
+            out.extend(given_tokens.into_iter().map(Delta::Stray));
             call_id(self.seed, index)
         };
         self.num_calls += 1;
-        out.push(Delta::ToolCallStart {
-            index,
-            id,
-            name: name.trim().to_owned(),
-        });
+        let name = name.trim().to_owned();
+        out.push(Delta::ToolCallStart { index, id, name });
     }
 
     fn end_list(&mut self, out: &mut Vec<Delta>) {
