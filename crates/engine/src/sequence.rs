@@ -51,7 +51,7 @@ pub(crate) struct Sequence {
     /// The prompt's log-probabilities, while they are being computed.
     score: Option<(PromptScore, PromptLogprobs)>,
 
-    /// Tokens whose cache rows are computed.
+    /// Tokens whose cache rows are computed, if it has pages.
     num_computed: usize,
     /// Tokens of the prompt whose rows were found in the cache when the sequence was first admitted.
     num_cached: Option<usize>,
@@ -157,12 +157,9 @@ impl Sequence {
         true
     }
 
-    /// Gives all pages back; what was computed is forgotten.
+    /// Gives all pages back. What was computed is lost with them: [`Sequence::claim_pages`] says what to start from.
     pub(crate) fn release_pages(&mut self, pool: &mut PagePool) {
         pool.release(std::mem::take(&mut self.pages));
-        self.num_computed = 0;
-        self.num_registered = 0;
-        self.prefix = PrefixId::EMPTY;
     }
 
     /// Offers the pages that have become full to later sequences.

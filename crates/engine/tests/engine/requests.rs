@@ -234,6 +234,31 @@ fn prefixes_are_reused_page_by_page() {
     assert_eq!(reply.usage().cached_tokens, 0);
 }
 
+/// A page is known by all that comes before it, not by its own tokens.
+#[test]
+fn equal_pages_after_other_prefixes_are_not_reused() {
+    let engine = start(ToyModel::new(1000), pages(16));
+    let ids = prompt(1, 5 * PAGE_SIZE);
+    // The second shares two pages and adds two of its own; the others begin where those do.
+    for (range, cached_pages) in [
+        (0..2 * PAGE_SIZE + 1, 0),
+        (0..4 * PAGE_SIZE + 1, 2),
+        (PAGE_SIZE..5 * PAGE_SIZE, 0),
+        (2 * PAGE_SIZE..5 * PAGE_SIZE, 0),
+        (3 * PAGE_SIZE..5 * PAGE_SIZE, 0),
+        (0..5 * PAGE_SIZE, 4),
+    ] {
+        let part = ids[range.clone()].to_vec();
+        let reply = collect(engine.submit(greedy_request(part.clone(), 3)).unwrap());
+        assert_eq!(reply.tokens, greedy(&part, 3), "{range:?}");
+        assert_eq!(
+            reply.usage().cached_tokens,
+            cached_pages * PAGE_SIZE,
+            "{range:?}"
+        );
+    }
+}
+
 /// The same request is answered the same everywhere and always: change this only with the sampler's definition.
 #[test]
 fn a_seeded_reply_is_pinned() {

@@ -45,6 +45,36 @@ fn generating_sequences_do_not_wait_for_prompts() {
 }
 
 #[test]
+fn a_preempted_sequence_is_served_before_later_ones() {
+    let mut model = ToyModel::new(1000);
+    let (gate, log) = (model.gate(), model.log());
+    let config = EngineConfig {
+        max_batch: 2,
+        prefix_reuse: false,
+        ..pages(4)
+    };
+    let engine = start(model, config);
+    // The first two fill the pool: when the second needs its third page, there is none, and it is the youngest. What it
+    // gives back would be enough for the third request, which must wait all the same.
+    let streams = [(60, 100), (100, 60), (10, 1)].map(|(len, max_tokens)| {
+        engine
+            .submit(greedy_request(prompt(len, len as usize), max_tokens))
+            .unwrap()
+    });
+    drop(gate);
+    streams.into_iter().for_each(|s| drop(collect(s)));
+    let log = log.lock().unwrap();
+    let first_step = |num_rows| {
+        log.iter()
+            .position(|s| s.iter().any(|part| part.0 == 0 && part.1 == num_rows))
+    };
+    assert!(
+        first_step(129).unwrap() < first_step(10).unwrap(),
+        "{log:?}"
+    );
+}
+
+#[test]
 fn rows_of_logits_are_limited() {
     let mut model = ToyModel::new(10_000);
     let (gate, log) = (model.gate(), model.log());
