@@ -1,5 +1,7 @@
 //! `config.json` is read as transformers reads it, and its lies are named.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use kernels::Pairing;
 use model::{AttentionConfig, Config, ModelError, RopeScaling, SoftmaxScale};
 use serde_json::{Value, json};
@@ -263,6 +265,12 @@ fn wrong_numbers_are_named() {
             "num_hidden_layers",
             json!(1_000_000),
             "num_layers 1000000 is absurd",
+        ),
+        (
+            "/text_config",
+            "moe_intermediate_size",
+            json!(1 << 30),
+            "parameters are absurd: at most 1125899906842624 are supported",
         ),
         (
             "/text_config",

@@ -1,5 +1,7 @@
 //! Loading maps: a file of gigabytes costs no memory of our own, and its matrices are not read.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod loader_support;
 
 use loader_support::{GgufFile, GgufTensor, Meta, llama_gguf};

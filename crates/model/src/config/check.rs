@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Most layers a file may claim; real models have at most a few hundred.
 const MOST_LAYERS: usize = 4096;
+/// Most parameters a file may claim: a thousand times the largest models.
+const MOST_PARAMETERS: u128 = 1 << 50;
 /// Most experts a file may claim; real models have at most a few hundred.
 const MOST_EXPERTS: usize = 1 << 16;
 
@@ -123,26 +125,12 @@ impl Config {
             .find_map(|(name, value)| above_zero(name, value))
     }
 
-    /// No matrix may have more values than fit an address.
+    /// The sum of all matrices bounds every product of sizes that is computed later.
     fn size_complaint(&self) -> Option<String> {
-        let hidden = self.hidden_size;
-        let (name, width) = self.widths().into_iter().max_by_key(|(_, width)| *width)?;
-        let values = width as u128 * hidden as u128;
-        (values > 1 << 40).then(|| {
-            format!(
-                "{name} {width} x hidden_size {hidden} is absurd: {values} values in one matrix"
-            )
+        let total = self.count().total;
+        (total > MOST_PARAMETERS).then(|| {
+            format!("{total} parameters are absurd: at most {MOST_PARAMETERS} are supported")
         })
-    }
-
-    fn widths(&self) -> [(&'static str, usize); 3] {
-        let heads = self.attention.num_heads();
-        let attention = heads.saturating_mul(self.attention.query_dim());
-        [
-            ("vocab_size", self.vocab_size),
-            ("num_heads x head_dim", attention),
-            ("intermediate_size", self.feed_forward.intermediate_size),
-        ]
     }
 }
 

@@ -1,9 +1,5 @@
 //! Makes small checkpoints in memory, so that tests can make them lie.
 
-#![expect(
-    clippy::allow_attributes,
-    reason = "whether something is unused differs from test file to test file"
-)]
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
