@@ -17,7 +17,10 @@ const MLA: &[(&str, &[usize])] = &[
     ("model.layers.0.self_attn.q_a_proj.weight", &[6, 8]),
     ("model.layers.0.self_attn.q_a_layernorm.weight", &[6]),
     ("model.layers.0.self_attn.q_b_proj.weight", &[12, 6]),
-    ("model.layers.0.self_attn.kv_a_proj_with_mqa.weight", &[9, 8]),
+    (
+        "model.layers.0.self_attn.kv_a_proj_with_mqa.weight",
+        &[9, 8],
+    ),
     ("model.layers.0.self_attn.kv_a_layernorm.weight", &[5]),
     ("model.layers.0.self_attn.kv_b_proj.weight", &[10, 5]),
     ("model.layers.0.self_attn.o_proj.weight", &[8, 6]),
@@ -34,8 +37,15 @@ fn main() -> io::Result<()> {
     let corpus = Path::new(&corpus);
     gguf(&corpus.join("gguf"))?;
     write(&corpus.join("safetensors"), "mla", &f32_safetensors(MLA))?;
-    write(&corpus.join("safetensors"), "empty", &safetensors("{}", &[]))?;
-    config_json(&Path::new(&fixtures).join("models"), &corpus.join("config_json"))
+    write(
+        &corpus.join("safetensors"),
+        "empty",
+        &safetensors("{}", &[]),
+    )?;
+    config_json(
+        &Path::new(&fixtures).join("models"),
+        &corpus.join("config_json"),
+    )
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -77,7 +87,11 @@ fn config_json(models: &Path, folder: &Path) -> io::Result<()> {
         let entry = entry?;
         let path = entry.path().join("config.json");
         if path.is_file() {
-            write(folder, &entry.file_name().to_string_lossy(), &std::fs::read(path)?)?;
+            write(
+                folder,
+                &entry.file_name().to_string_lossy(),
+                &std::fs::read(path)?,
+            )?;
         }
     }
     Ok(())
