@@ -40,6 +40,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn add_flushed(self, a: Self::F, b: Self::F) -> Self::F;
 
     fn bits(self, x: Self::F) -> Self::I;
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "named as f32's; `self` is the lanes"
+    )]
     fn from_bits(self, x: Self::I) -> Self::F;
     /// Rounded to nearest even.
     fn to_f32(self, x: Self::I) -> Self::F;
@@ -118,7 +122,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
 }
 
 /// Work that can run on any lanes. `run` and everything below it must be `#[inline(always)]`: that is how it comes to
-/// be compiled with the instructions of each set.
+/// be compiled with the instructions of each set. For the same reason inner loops are loops, not closures: a closure
+/// that is not inlined is compiled without them.
 pub(crate) trait Kernel {
     type Output;
     fn run<S: Simd>(self, simd: S) -> Self::Output;
@@ -132,17 +137,15 @@ pub(crate) struct Lanes<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    /// Panics unless all runs have one length.
+    /// The `len` bytes from `starts[lane] + offset`, for each lane. Panics if any reach past the end of `bytes`.
     #[inline(always)]
-    pub fn new(run: impl Fn(usize) -> &'a [u8]) -> Lanes<'a> {
-        let len = run(0).len();
-        let starts = std::array::from_fn(|lane| {
-            let run = run(lane);
-            assert_eq!(run.len(), len, "lanes of one length");
-            run.as_ptr()
-        });
+    pub fn new(bytes: &'a [u8], starts: &[usize; 16], offset: usize, len: usize) -> Lanes<'a> {
+        let mut lanes = [bytes.as_ptr(); 16];
+        for (lane, start) in lanes.iter_mut().zip(starts) {
+            *lane = bytes[start + offset..][..len].as_ptr();
+        }
         Lanes {
-            starts,
+            starts: lanes,
             len,
             bytes: PhantomData,
         }
@@ -152,9 +155,13 @@ impl<'a> Lanes<'a> {
     #[inline(always)]
     pub fn at<const N: usize>(&self, offset: usize) -> [&'a [u8; N]; 16] {
         assert!(offset + N <= self.len, "bytes {offset}.. of {}", self.len);
-        // SAFETY: each start is the first of `len` bytes borrowed for 'a (`new`), and the assertion above keeps the
-        // N bytes within them. A [u8; N] has no alignment.
-        std::array::from_fn(|lane| unsafe { &*self.starts[lane].add(offset).cast() })
+        let mut chunks = [&[0; N]; 16];
+        for (chunk, start) in chunks.iter_mut().zip(self.starts) {
+            // SAFETY: `start` is the first of `len` bytes borrowed for 'a (`new`), and the assertion above keeps the
+            // N bytes within them. A [u8; N] has no alignment.
+            *chunk = unsafe { &*start.add(offset).cast() };
+        }
+        chunks
     }
 
     /// The f16 at `offset` of each lane.

@@ -1,5 +1,6 @@
 //! The reference against plain f64 arithmetic: that what everything is compared with is itself right.
 
+#[expect(dead_code, reason = "the conformance table uses the rest")]
 mod support;
 
 use kernels::{

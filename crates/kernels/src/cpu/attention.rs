@@ -4,6 +4,11 @@
 //! Scores keep a `d mod 16` in each lane and are summed four keys by four heads at a time; values keep sixteen `d` in
 //! the lanes. What is not visible is never read.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "loops over tiles of registers, by head, key and column"
+)]
+
 use crate::cache::{AttentionShape, PAGE_SIZE};
 use crate::simd::{Kernel, Simd};
 
@@ -134,16 +139,28 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
         }
     }
 
+    #[inline(always)]
+    fn key<'b>(&self, slots: &'b [T], j: usize) -> &'b [T] {
+        &slots[j * self.row_width + self.key..][..self.shape.key_dim]
+    }
+
     /// `scores[h][j] = scale · q[h] · key[j]` for the `n` slots of a page.
     #[inline(always)]
     fn score(&mut self, slots: &[T], n: usize) {
         let simd = self.simd;
-        let key = |j: usize| &slots[j * self.row_width + self.key..][..self.shape.key_dim];
         let scale = simd.splat(self.shape.scale);
         let mut j = 0;
         while S::WIDE && j + 4 <= n {
-            let dots =
-                key_dots::<S, T, H, 4>(simd, &self.q, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
+            let dots = key_dots::<S, T, H, 4>(
+                simd,
+                &self.q,
+                [
+                    self.key(slots, j),
+                    self.key(slots, j + 1),
+                    self.key(slots, j + 2),
+                    self.key(slots, j + 3),
+                ],
+            );
             let mut all = [simd.splat(0.0); 16];
             for h in 0..H {
                 for i in 0..4 {
@@ -158,7 +175,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
             j += 4;
         }
         for j in j..n {
-            let dots = key_dots::<S, T, H, 1>(simd, &self.q, [key(j)]);
+            let dots = key_dots::<S, T, H, 1>(simd, &self.q, [self.key(slots, j)]);
             for (scores, [dot]) in self.scores.iter_mut().zip(dots) {
                 scores[j] = self.shape.scale * simd.sum(dot);
             }
@@ -179,8 +196,10 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
             }
             let mut lanes = [0.0; 16];
             simd.store(largest, &mut lanes);
-            let larger = |m: f32, x: f32| if x > m { x } else { m };
-            let max = lanes.into_iter().fold(f32::NEG_INFINITY, larger);
+            let mut max = f32::NEG_INFINITY;
+            for lane in lanes {
+                max = if lane > max { lane } else { max };
+            }
             let mut before = [0.0; 16];
             simd.store(simd.exp(simd.splat(self.max[h] - max)), &mut before);
             let mut sums = simd.splat(0.0);
@@ -280,11 +299,14 @@ fn key_dots<S: Simd, T: Stored, const H: usize, const J: usize>(
 ) -> [[S::F; J]; H] {
     let chunks = q.len() / H;
     let mut dots = [[simd.splat(0.0); J]; H];
-    let keys = keys.map(|key| key.as_chunks::<16>());
-    for c in 0..keys[0].0.len() {
+    let (mut whole, mut rests) = ([keys[0].as_chunks::<16>().0; J], [keys[0]; J]);
+    for j in 0..J {
+        (whole[j], rests[j]) = keys[j].as_chunks::<16>();
+    }
+    for c in 0..whole[0].len() {
         let mut key = [simd.splat(0.0); J];
         for j in 0..J {
-            key[j] = T::load(simd, &keys[j].0[c]);
+            key[j] = T::load(simd, &whole[j][c]);
         }
         for h in 0..H {
             let q = simd.load(&q[h * chunks + c]);
@@ -293,10 +315,10 @@ fn key_dots<S: Simd, T: Stored, const H: usize, const J: usize>(
             }
         }
     }
-    if !keys[0].1.is_empty() {
+    if !rests[0].is_empty() {
         for j in 0..J {
             let mut rest = [T::default(); 16];
-            rest[..keys[j].1.len()].copy_from_slice(keys[j].1);
+            rest[..rests[j].len()].copy_from_slice(rests[j]);
             let key = T::load(simd, &rest);
             for h in 0..H {
                 let q = simd.load(&q[h * chunks + chunks - 1]);

@@ -69,8 +69,9 @@ impl Simd for Avx2 {
         }
         fn larger(a: F, b: F) -> F { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
         fn select_less(a: F, b: F, x: F, y: F) -> F {
-            let less = |i: usize| _mm256_cmp_ps::<_CMP_LT_OQ>(a[i], b[i]);
-            [_mm256_blendv_ps(y[0], x[0], less(0)), _mm256_blendv_ps(y[1], x[1], less(1))]
+            let low = _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]);
+            let high = _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]);
+            [_mm256_blendv_ps(y[0], x[0], low), _mm256_blendv_ps(y[1], x[1], high)]
         }
         fn sum(x: F) -> f32 {
             let x = _mm256_add_ps(x[0], x[1]);
@@ -78,26 +79,7 @@ impl Simd for Avx2 {
             let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
             _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
         }
-        fn sums(x: [F; 16]) -> F {
-            // Each step halves the lanes a sum still needs and puts two sums in one register.
-            let eight = |half: usize| {
-                let fours: [__m256; 4] = std::array::from_fn(|i| {
-                    // The order in which sums 0..8 end up in lanes 0..8.
-                    let (a, b) = (x[8 * half + i], x[8 * half + 4 + i]);
-                    let (a, b) = (_mm256_add_ps(a[0], a[1]), _mm256_add_ps(b[0], b[1]));
-                    let low = _mm256_permute2f128_ps::<0x20>(a, b);
-                    _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(a, b))
-                });
-                let twos: [__m256; 2] = std::array::from_fn(|i| {
-                    let (a, b) = (_mm256_castps_pd(fours[2 * i]), _mm256_castps_pd(fours[2 * i + 1]));
-                    let low = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
-                    _mm256_add_ps(low, _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)))
-                });
-                let low = _mm256_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]);
-                _mm256_add_ps(low, _mm256_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]))
-            };
-            [eight(0), eight(1)]
-        }
+        fn sums(x: [F; 16]) -> F { [sums(&x, 0), sums(&x, 8)] }
         fn fma_flushed(a: F, b: F, c: F) -> F {
             [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])]
         }
@@ -108,21 +90,24 @@ impl Simd for Avx2 {
         fn from_bits(x: I) -> F { [_mm256_castsi256_ps(x[0]), _mm256_castsi256_ps(x[1])] }
         fn to_f32(x: I) -> F { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
         fn halves(x: &[u8; 32]) -> F {
-            let half = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(x[at..].as_ptr().cast()));
-            [half(0), half(16)]
+            let (low, high) = (x.as_ptr().cast::<__m128i>(), x[16..].as_ptr().cast());
+            [_mm256_cvtph_ps(_mm_loadu_si128(low)), _mm256_cvtph_ps(_mm_loadu_si128(high))]
         }
         fn widen(x: &[u16; 16]) -> I {
-            let half = |at: usize| _mm256_cvtepu16_epi32(_mm_loadu_si128(x[at..].as_ptr().cast()));
-            [half(0), half(8)]
+            let (low, high) = (x.as_ptr().cast::<__m128i>(), x[8..].as_ptr().cast());
+            [
+                _mm256_cvtepu16_epi32(_mm_loadu_si128(low)),
+                _mm256_cvtepu16_epi32(_mm_loadu_si128(high)),
+            ]
         }
         fn isplat(x: i32) -> I { [_mm256_set1_epi32(x); 2] }
         fn iload(x: &[i32; 16]) -> I {
-            let half = |at: usize| _mm256_loadu_si256(x[at..].as_ptr().cast());
-            [half(0), half(8)]
+            let (low, high) = (x.as_ptr().cast::<__m256i>(), x[8..].as_ptr().cast());
+            [_mm256_loadu_si256(low), _mm256_loadu_si256(high)]
         }
         fn iload_bytes(x: &[u8; 64]) -> I {
-            let half = |at: usize| _mm256_loadu_si256(x[at..].as_ptr().cast());
-            [half(0), half(32)]
+            let (low, high) = (x.as_ptr().cast::<__m256i>(), x[32..].as_ptr().cast());
+            [_mm256_loadu_si256(low), _mm256_loadu_si256(high)]
         }
         fn istore(x: I, out: &mut [i32; 16]) -> () {
             _mm256_storeu_si256(out.as_mut_ptr().cast(), x[0]);
@@ -148,48 +133,91 @@ impl Simd for Avx2 {
             let n = _mm_cvtsi32_si128(n as i32);
             [_mm256_sra_epi32(a[0], n), _mm256_sra_epi32(a[1], n)]
         }
-        fn dot8(acc: I, w: I, a: I) -> I {
-            // A pair of products can pass 32767, where maddubs saturates; without its top bit no pair does, and nor do
-            // the top bits alone (2 · 128 · 127 = 32512).
-            let top = _mm256_set1_epi8(i8::MIN);
-            let half = |i: usize| {
-                let low = _mm256_maddubs_epi16(_mm256_andnot_si256(top, w[i]), a[i]);
-                let high = _mm256_maddubs_epi16(_mm256_and_si256(top, w[i]), a[i]);
-                let ones = _mm256_set1_epi16(1);
-                let (low, high) = (_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
-                _mm256_add_epi32(acc[i], _mm256_add_epi32(low, high))
-            };
-            [half(0), half(1)]
-        }
-        fn dot7(acc: I, w: I, a: I) -> I {
-            let half = |i: usize| {
-                let pairs = _mm256_maddubs_epi16(w[i], a[i]);
-                _mm256_add_epi32(acc[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-            };
-            [half(0), half(1)]
-        }
+        fn dot8(acc: I, w: I, a: I) -> I { [dot8(acc[0], w[0], a[0]), dot8(acc[1], w[1], a[1])] }
+        fn dot7(acc: I, w: I, a: I) -> I { [dot7(acc[0], w[0], a[0]), dot7(acc[1], w[1], a[1])] }
         fn dot16(acc: I, w: I, a: I) -> I {
-            let half = |i: usize| _mm256_add_epi32(acc[i], _mm256_madd_epi16(w[i], a[i]));
-            [half(0), half(1)]
+            [
+                _mm256_add_epi32(acc[0], _mm256_madd_epi16(w[0], a[0])),
+                _mm256_add_epi32(acc[1], _mm256_madd_epi16(w[1], a[1])),
+            ]
         }
         fn transpose(rows: [&[u8; 16]; 16]) -> [I; 4] {
-            // Rows 8h..8h + 8: register i holds rows i and 4 + i of them; then 4 x 4 within each half.
-            let half = |h: usize| {
-                let z: [__m256i; 4] = std::array::from_fn(|i| {
-                    let row = |r: usize| _mm_loadu_si128(rows[8 * h + r].as_ptr().cast());
-                    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(row(i)), row(4 + i))
-                });
-                let (a, b) = (_mm256_unpacklo_epi32(z[0], z[1]), _mm256_unpacklo_epi32(z[2], z[3]));
-                let (c, d) = (_mm256_unpackhi_epi32(z[0], z[1]), _mm256_unpackhi_epi32(z[2], z[3]));
-                [
-                    _mm256_unpacklo_epi64(a, b),
-                    _mm256_unpackhi_epi64(a, b),
-                    _mm256_unpacklo_epi64(c, d),
-                    _mm256_unpackhi_epi64(c, d),
-                ]
-            };
-            let (low, high) = (half(0), half(1));
-            std::array::from_fn(|c| [low[c], high[c]])
+            let (low, high) = (transpose(&rows, 0), transpose(&rows, 8));
+            [[low[0], high[0]], [low[1], high[1]], [low[2], high[2]], [low[3], high[3]]]
         }
     }
+}
+
+/// A pair of products can pass 32767, where maddubs saturates; without the top bit of `w` no pair does, and nor do the
+/// top bits alone (2 · 128 · 127 = 32512).
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dot8(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
+    let top = _mm256_set1_epi8(i8::MIN);
+    let acc = dot7(acc, _mm256_andnot_si256(top, w), a);
+    dot7(acc, _mm256_and_si256(top, w), a)
+}
+
+/// A pair of products is at most 2 · 128 · 127, within an i16.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dot7(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(w, a);
+    _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// Eight sums, from `x[first]` on, by the fixed tree: each step halves the lanes a sum still needs and puts two sums in
+/// one register.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sums(x: &[F; 16], first: usize) -> __m256 {
+    let zero = _mm256_setzero_ps();
+    let (mut fours, mut twos) = ([zero; 4], [zero; 2]);
+    for (i, sum) in fours.iter_mut().enumerate() {
+        // The order in which sums 0..8 come to lie in lanes 0..8.
+        let (a, b) = (x[first + i], x[first + 4 + i]);
+        let (a, b) = (_mm256_add_ps(a[0], a[1]), _mm256_add_ps(b[0], b[1]));
+        let low = _mm256_permute2f128_ps::<0x20>(a, b);
+        *sum = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(a, b));
+    }
+    for (i, sum) in twos.iter_mut().enumerate() {
+        let (a, b) = (
+            _mm256_castps_pd(fours[2 * i]),
+            _mm256_castps_pd(fours[2 * i + 1]),
+        );
+        let low = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+        *sum = _mm256_add_ps(low, _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+    }
+    let low = _mm256_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]);
+    _mm256_add_ps(low, _mm256_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]))
+}
+
+/// Rows `first..first + 8`: register `i` holds rows `i` and `4 + i` of them; then 4 x 4 within each half.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose(rows: &[&[u8; 16]; 16], first: usize) -> [__m256i; 4] {
+    let mut z = [_mm256_setzero_si256(); 4];
+    for (i, z) in z.iter_mut().enumerate() {
+        let (a, b) = (
+            rows[first + i].as_ptr().cast(),
+            rows[first + 4 + i].as_ptr().cast(),
+        );
+        // SAFETY: each load reads the 16 bytes of one of the references.
+        let (a, b) = unsafe { (_mm_loadu_si128(a), _mm_loadu_si128(b)) };
+        *z = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
+    }
+    let (a, b) = (
+        _mm256_unpacklo_epi32(z[0], z[1]),
+        _mm256_unpacklo_epi32(z[2], z[3]),
+    );
+    let (c, d) = (
+        _mm256_unpackhi_epi32(z[0], z[1]),
+        _mm256_unpackhi_epi32(z[2], z[3]),
+    );
+    [
+        _mm256_unpacklo_epi64(a, b),
+        _mm256_unpackhi_epi64(a, b),
+        _mm256_unpacklo_epi64(c, d),
+        _mm256_unpackhi_epi64(c, d),
+    ]
 }

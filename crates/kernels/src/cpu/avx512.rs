@@ -68,28 +68,7 @@ impl Simd for Avx512 {
             let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
             _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
         }
-        fn sums(x: [__m512; 16]) -> __m512 {
-            // Each step halves the lanes a sum still needs and puts two sums in one register.
-            let eights: [__m512; 8] = std::array::from_fn(|i| {
-                // The order in which sums 0..16 end up in lanes 0..16.
-                let first = 2 * i;
-                let (a, b) = (x[first % 4 * 4 + first / 4], x[(first + 1) % 4 * 4 + first / 4]);
-                let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
-                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
-            });
-            let fours: [__m512; 4] = std::array::from_fn(|i| {
-                let (a, b) = (eights[2 * i], eights[2 * i + 1]);
-                let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
-                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
-            });
-            let twos: [__m512; 2] = std::array::from_fn(|i| {
-                let (a, b) = (_mm512_castps_pd(fours[2 * i]), _mm512_castps_pd(fours[2 * i + 1]));
-                let low = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-                _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
-            });
-            let low = _mm512_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]);
-            _mm512_add_ps(low, _mm512_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]))
-        }
+        fn sums(x: [__m512; 16]) -> __m512 { sums(x) }
         fn fma_flushed(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
         fn add_flushed(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
         fn bits(x: __m512) -> __m512i { _mm512_castps_si512(x) }
@@ -125,23 +104,70 @@ impl Simd for Avx512 {
         fn dot16(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
             _mm512_dpwssd_epi32(acc, w, a)
         }
-        fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] {
-            // Register i holds rows i, 4 + i, 8 + i, 12 + i; then 4 x 4 within each quarter.
-            let z: [__m512i; 4] = std::array::from_fn(|i| {
-                let row = |r: usize| _mm_loadu_si128(rows[r].as_ptr().cast());
-                let z = _mm512_castsi128_si512(row(i));
-                let z = _mm512_inserti32x4::<1>(z, row(4 + i));
-                let z = _mm512_inserti32x4::<2>(z, row(8 + i));
-                _mm512_inserti32x4::<3>(z, row(12 + i))
-            });
-            let (a, b) = (_mm512_unpacklo_epi32(z[0], z[1]), _mm512_unpacklo_epi32(z[2], z[3]));
-            let (c, d) = (_mm512_unpackhi_epi32(z[0], z[1]), _mm512_unpackhi_epi32(z[2], z[3]));
-            [
-                _mm512_unpacklo_epi64(a, b),
-                _mm512_unpackhi_epi64(a, b),
-                _mm512_unpacklo_epi64(c, d),
-                _mm512_unpackhi_epi64(c, d),
-            ]
-        }
+        fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] { transpose(rows) }
     }
+}
+
+/// Sixteen sums by the fixed tree: each step halves the lanes a sum still needs and puts two sums in one register.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sums(x: [__m512; 16]) -> __m512 {
+    let zero = _mm512_setzero_ps();
+    let (mut eights, mut fours, mut twos) = ([zero; 8], [zero; 4], [zero; 2]);
+    for (i, sum) in eights.iter_mut().enumerate() {
+        // The order in which sums 0..16 come to lie in lanes 0..16.
+        let (block, lane) = (i / 2, 2 * i % 4);
+        let (a, b) = (x[4 * lane + block], x[4 * lane + 4 + block]);
+        let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+        *sum = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+    }
+    for (i, sum) in fours.iter_mut().enumerate() {
+        let (a, b) = (eights[2 * i], eights[2 * i + 1]);
+        let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+        *sum = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+    }
+    for (i, sum) in twos.iter_mut().enumerate() {
+        let (a, b) = (
+            _mm512_castps_pd(fours[2 * i]),
+            _mm512_castps_pd(fours[2 * i + 1]),
+        );
+        let low = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        *sum = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    let low = _mm512_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]);
+    _mm512_add_ps(low, _mm512_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]))
+}
+
+/// Register `i` holds rows `i`, `4 + i`, `8 + i`, `12 + i`; then 4 x 4 within each quarter.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] {
+    let mut z = [_mm512_setzero_si512(); 4];
+    for (i, z) in z.iter_mut().enumerate() {
+        // SAFETY: each load reads the 16 bytes of one of the references.
+        let [a, b, c, d] = unsafe {
+            [
+                _mm_loadu_si128(rows[i].as_ptr().cast()),
+                _mm_loadu_si128(rows[4 + i].as_ptr().cast()),
+                _mm_loadu_si128(rows[8 + i].as_ptr().cast()),
+                _mm_loadu_si128(rows[12 + i].as_ptr().cast()),
+            ]
+        };
+        let quarter = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(a), b);
+        *z = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(quarter, c), d);
+    }
+    let (a, b) = (
+        _mm512_unpacklo_epi32(z[0], z[1]),
+        _mm512_unpacklo_epi32(z[2], z[3]),
+    );
+    let (c, d) = (
+        _mm512_unpackhi_epi32(z[0], z[1]),
+        _mm512_unpackhi_epi32(z[2], z[3]),
+    );
+    [
+        _mm512_unpacklo_epi64(a, b),
+        _mm512_unpackhi_epi64(a, b),
+        _mm512_unpacklo_epi64(c, d),
+        _mm512_unpackhi_epi64(c, d),
+    ]
 }

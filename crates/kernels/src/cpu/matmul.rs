@@ -26,11 +26,7 @@ pub(crate) fn product(
     out: &mut [[f32; GROUP]],
 ) {
     assert_eq!(rows.len(), out.len(), "product: rows, out");
-    let weights = Weights {
-        weight,
-        first_row,
-        row_bytes: weight.row_bytes(),
-    };
+    let weights = Weights::new(weight, first_row);
     match weight.format() {
         Format::F32 => unit.run(PlainProduct::<F32> {
             weights,
@@ -59,18 +55,29 @@ pub(crate) fn product(
 }
 
 /// Sixteen rows of a matrix; past its end, the last row again.
-#[derive(Clone, Copy)]
 struct Weights<'a> {
-    weight: &'a Matrix,
-    first_row: usize,
+    bytes: &'a [u8],
+    cols: usize,
     row_bytes: usize,
+    /// Where each row begins.
+    starts: [usize; GROUP],
 }
 
 impl<'a> Weights<'a> {
+    fn new(weight: &'a Matrix, first_row: usize) -> Weights<'a> {
+        let row_bytes = weight.row_bytes();
+        let row = |lane: usize| (first_row + lane).min(weight.rows() - 1);
+        Weights {
+            bytes: weight.bytes(),
+            cols: weight.cols(),
+            row_bytes,
+            starts: std::array::from_fn(|lane| row(lane) * row_bytes),
+        }
+    }
+
     #[inline(always)]
-    fn row(&self, bytes: &'a [u8], lane: usize) -> &'a [u8] {
-        let row = (self.first_row + lane).min(self.weight.rows() - 1);
-        &bytes[row * self.row_bytes..][..self.row_bytes]
+    fn row(&self, lane: usize) -> &'a [u8] {
+        &self.bytes[self.starts[lane]..][..self.row_bytes]
     }
 }
 
@@ -88,21 +95,31 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let cols = self.weights.weight.cols();
-        let bytes = self.weights.weight.bytes();
-        let tile_bytes = self.weights.row_bytes * TILE_VALUES / cols;
+        let Weights {
+            bytes,
+            cols,
+            row_bytes,
+            starts,
+        } = self.weights;
+        let tile_bytes = row_bytes * TILE_VALUES / cols;
         let mut tile = Tile::new();
         self.out.fill([0.0; GROUP]);
         for b in 0..cols.div_ceil(TILE_VALUES) {
-            let end = ((b + 1) * tile_bytes).min(self.weights.row_bytes);
-            let lanes = Lanes::new(|lane| &self.weights.row(bytes, lane)[b * tile_bytes..end]);
+            let offset = b * tile_bytes;
+            let lanes = Lanes::new(bytes, &starts, offset, tile_bytes.min(row_bytes - offset));
             let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / 32;
             T::load(simd, &lanes, groups, &mut tile);
             let x = self.operand.quantized(b);
             let (rows, rest) = self.rows.as_chunks::<4>();
             let (outs, rest_outs) = self.out.as_chunks_mut::<4>();
             for (rows, out) in rows.iter().zip(outs) {
-                let [a, b, c, d] = rows.map(|r| &x[r as usize]);
+                let [a, b, c, d] = *rows;
+                let [a, b, c, d] = [
+                    &x[a as usize],
+                    &x[b as usize],
+                    &x[c as usize],
+                    &x[d as usize],
+                ];
                 if S::WIDE {
                     meet::<S, T, 4>(simd, &tile, groups, [a, b, c, d], out);
                 } else {
@@ -157,9 +174,7 @@ fn group_dots<S: Simd, T: Tiled, const M: usize>(
     for c in g * words..(g + 1) * words {
         let w = simd.iload(&tile.quants[c]);
         for m in 0..M {
-            let a = simd.isplat(i32::from_le_bytes(
-                x[m].quants.as_chunks::<4>().0[c].map(|b| b),
-            ));
+            let a = simd.isplat(i32::from_le_bytes(x[m].quants.as_chunks::<4>().0[c]));
             dots[m] = if T::SCHEME.offset == 128 {
                 simd.dot8(dots[m], w, a)
             } else {
@@ -247,31 +262,38 @@ impl Kernel for Bf16Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         const STEP_BYTES: usize = 2 * BF16_STEP;
-        let bytes = self.weights.weight.bytes();
+        let Weights {
+            bytes,
+            cols,
+            row_bytes,
+            starts,
+        } = self.weights;
         let mut tile = Bf16Tile {
             even: [[0.0; 16]; 16],
             odd: [[0.0; 16]; 16],
         };
         self.out.fill([0.0; GROUP]);
-        for s in 0..self.weights.weight.cols().div_ceil(BF16_STEP) {
+        for s in 0..cols.div_ceil(BF16_STEP) {
             let at = s * STEP_BYTES;
-            if at + STEP_BYTES <= self.weights.row_bytes {
-                let lanes = Lanes::new(|lane| &self.weights.row(bytes, lane)[at..at + STEP_BYTES]);
-                tile.load(simd, &lanes);
+            if at + STEP_BYTES <= row_bytes {
+                tile.load(simd, &Lanes::new(bytes, &starts, at, STEP_BYTES));
             } else {
                 let mut padded = [[0u8; STEP_BYTES]; GROUP];
+                let mut padded_starts = [0; GROUP];
                 for (lane, padded) in padded.iter_mut().enumerate() {
-                    let rest = &self.weights.row(bytes, lane)[at..];
+                    let rest = &bytes[starts[lane] + at..starts[lane] + row_bytes];
                     padded[..rest.len()].copy_from_slice(rest);
+                    padded_starts[lane] = lane * STEP_BYTES;
                 }
-                tile.load(simd, &Lanes::new(|lane| &padded[lane]));
+                let padded = padded.as_flattened();
+                tile.load(simd, &Lanes::new(padded, &padded_starts, 0, STEP_BYTES));
             }
             let x = self.operand.split(s);
             let (rows, rest) = self.rows.as_chunks::<2>();
             let (outs, rest_outs) = self.out.as_chunks_mut::<2>();
             for (rows, out) in rows.iter().zip(outs) {
-                let [a, b] = rows.map(|r| &x[r as usize]);
-                tile.meet(simd, [a, b], out);
+                let [a, b] = *rows;
+                tile.meet(simd, [&x[a as usize], &x[b as usize]], out);
             }
             for (r, out) in rest.iter().zip(rest_outs.chunks_exact_mut(1)) {
                 tile.meet(simd, [&x[*r as usize]], out);
@@ -384,20 +406,27 @@ impl<P: Plain> Kernel for PlainProduct<'_, P> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let bytes = self.weights.weight.bytes();
         for first in (0..GROUP).step_by(4) {
-            let w = [0, 1, 2, 3].map(|i| self.weights.row(bytes, first + i));
+            let w = [
+                self.weights.row(first),
+                self.weights.row(first + 1),
+                self.weights.row(first + 2),
+                self.weights.row(first + 3),
+            ];
             let (rows, mut rest) = self.rows.as_chunks::<4>();
             let (outs, mut rest_outs) = self.out.as_chunks_mut::<4>();
             if S::WIDE {
                 for (rows, out) in rows.iter().zip(outs) {
-                    let x = rows.map(|r| self.operand.rows[r as usize]);
+                    let x = &self.operand.rows;
+                    let [a, b, c, d] = *rows;
+                    let x = [x[a as usize], x[b as usize], x[c as usize], x[d as usize]];
                     let accs = plain_dots::<S, P, 4>(simd, w, x);
                     let mut sums = [0.0; 16];
-                    simd.store(
-                        simd.sums(std::array::from_fn(|i| accs[i / 4][i % 4])),
-                        &mut sums,
-                    );
+                    let mut all = [simd.splat(0.0); 16];
+                    for (i, acc) in all.iter_mut().enumerate() {
+                        *acc = accs[i / 4][i % 4];
+                    }
+                    simd.store(simd.sums(all), &mut sums);
                     for (out, sums) in out.iter_mut().zip(sums.as_chunks::<4>().0) {
                         out[first..first + 4].copy_from_slice(sums);
                     }
@@ -423,12 +452,22 @@ fn plain_dots<S: Simd, P: Plain, const M: usize>(
     x: [&[f32]; M],
 ) -> [[S::F; 4]; M] {
     let mut accs = [[simd.splat(0.0); 4]; M];
-    let w = w.map(P::split);
-    let x = x.map(|x| x.as_chunks::<16>());
-    let whole = x[0].0.len();
-    let (w_whole, x_whole) = (w.map(|w| &w.0[..whole]), x.map(|x| &x.0[..whole]));
+    let whole = x[0].len() / 16;
+    let (mut w_whole, mut w_rest) = ([P::split(w[0]).0; 4], [w[0]; 4]);
+    for n in 0..4 {
+        let (chunks, rest) = P::split(w[n]);
+        (w_whole[n], w_rest[n]) = (&chunks[..whole], rest);
+    }
+    let (mut x_whole, mut x_rest) = ([x[0].as_chunks::<16>().0; M], [x[0]; M]);
+    for m in 0..M {
+        let (chunks, rest) = x[m].as_chunks::<16>();
+        (x_whole[m], x_rest[m]) = (&chunks[..whole], rest);
+    }
     for c in 0..whole {
-        let x = x_whole.map(|x| simd.load(&x[c]));
+        let mut x = [simd.splat(0.0); M];
+        for m in 0..M {
+            x[m] = simd.load(&x_whole[m][c]);
+        }
         for n in 0..4 {
             let w = P::load(simd, &w_whole[n][c]);
             for m in 0..M {
@@ -436,11 +475,11 @@ fn plain_dots<S: Simd, P: Plain, const M: usize>(
             }
         }
     }
-    if !x[0].1.is_empty() {
+    if !x_rest[0].is_empty() {
         for n in 0..4 {
-            let w = P::load_part(simd, w[n].1);
+            let w = P::load_part(simd, w_rest[n]);
             for m in 0..M {
-                accs[m][n] = simd.fma(w, simd.load_part(x[m].1), accs[m][n]);
+                accs[m][n] = simd.fma(w, simd.load_part(x_rest[m]), accs[m][n]);
             }
         }
     }

@@ -20,7 +20,6 @@ impl<'a, T> Shared<'a, T> {
     ///
     /// # Safety
     /// While the result lives, nobody else asks for any of these values.
-    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
     pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [T] {
         let cells = &self.0[start..start + len];
         // SAFETY: `cells` are in bounds (the line above), and nobody else uses them (the caller's promise).

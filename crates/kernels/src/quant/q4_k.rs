@@ -77,22 +77,29 @@ pub(super) fn load_head<S: Simd>(simd: S, lanes: &Lanes, tile: &mut Tile) {
     simd.store(lanes.halves(simd, 0), &mut tile.d);
     simd.store(lanes.halves(simd, 2), &mut tile.min);
     let [_, scales, mins, high] = simd.transpose(lanes.at(0));
-    let (six, four, two) = (0x3f3f_3f3f, 0x0f0f_0f0f, 0x3030_3030);
-    let and = |x, mask| simd.and(x, simd.isplat(mask));
-    let upper = |x| and(simd.shr(x, 2), two);
-    let scales = [and(scales, six), simd.or(and(high, four), upper(scales))];
+    let (six, four) = (simd.isplat(0x3f3f_3f3f), simd.isplat(0x0f0f_0f0f));
+    let (two, byte) = (simd.isplat(0x3030_3030), simd.isplat(0xff));
+    let scales = [
+        simd.and(scales, six),
+        simd.or(simd.and(high, four), simd.and(simd.shr(scales, 2), two)),
+    ];
     let mins = [
-        and(mins, six),
-        simd.or(and(simd.shr(high, 4), four), upper(mins)),
+        simd.and(mins, six),
+        simd.or(
+            simd.and(simd.shr(high, 4), four),
+            simd.and(simd.shr(mins, 2), two),
+        ),
     ];
     for word in 0..2 {
-        for byte in 0..4 {
-            let scale = and(simd.shr(scales[word], 8 * byte as u32), 0xff);
-            simd.istore(scale, &mut tile.integer_scales[4 * word + byte]);
+        for g in 0..4 {
+            let scale = simd.and(simd.shr(scales[word], 8 * g as u32), byte);
+            simd.istore(scale, &mut tile.integer_scales[4 * word + g]);
         }
-        let m = mins[word];
-        let first = simd.or(and(m, 0xff), simd.shl(and(m, 0xff00), 8));
-        let second = simd.or(and(simd.shr(m, 16), 0xff), and(simd.shr(m, 8), 0xff_0000));
+        // Minima 0, 1 and 2, 3 of the word, each pair as two 16-bit halves.
+        let (m, upper) = (mins[word], simd.isplat(0xff_0000));
+        let first = simd.or(simd.and(m, byte), simd.and(simd.shl(m, 8), upper));
+        let m = simd.shr(m, 16);
+        let second = simd.or(simd.and(m, byte), simd.and(simd.shl(m, 8), upper));
         simd.istore(first, &mut tile.integer_min_pairs[2 * word]);
         simd.istore(second, &mut tile.integer_min_pairs[2 * word + 1]);
     }

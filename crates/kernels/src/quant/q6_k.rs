@@ -64,11 +64,16 @@ impl Tiled for Q6K {
                 for c in 0..4 {
                     let (p, a, b) = (pairs[c], first[c], second[c]);
                     let at = 32 * half + 4 * quarter + c;
-                    let join = |n, p| simd.or(simd.and(n, nibble), simd.and(p, pair));
-                    store(simd, [join(a, simd.shl(p, 4))], tile, at);
-                    store(simd, [join(b, simd.shl(p, 2))], tile, at + 8);
-                    store(simd, [join(simd.shr(a, 4), p)], tile, at + 16);
-                    store(simd, [join(simd.shr(b, 4), simd.shr(p, 2))], tile, at + 24);
+                    let parts = [
+                        (a, simd.shl(p, 4)),
+                        (b, simd.shl(p, 2)),
+                        (simd.shr(a, 4), p),
+                        (simd.shr(b, 4), simd.shr(p, 2)),
+                    ];
+                    for (i, (n, p)) in parts.into_iter().enumerate() {
+                        let quants = simd.or(simd.and(n, nibble), simd.and(p, pair));
+                        store(simd, [quants], tile, at + 8 * i);
+                    }
                 }
             }
         }

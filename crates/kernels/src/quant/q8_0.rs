@@ -44,8 +44,13 @@ impl Tiled for Q8_0 {
             simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
             let sign = simd.isplat(i32::from_ne_bytes([0x80; 4]));
             for half in 0..2 {
-                let quants = simd.transpose(lanes.at(at + 2 + 16 * half));
-                let quants = quants.map(|q| simd.xor(q, sign));
+                let [a, b, c, d] = simd.transpose(lanes.at(at + 2 + 16 * half));
+                let quants = [
+                    simd.xor(a, sign),
+                    simd.xor(b, sign),
+                    simd.xor(c, sign),
+                    simd.xor(d, sign),
+                ];
                 store(simd, quants, tile, 8 * g + 4 * half);
             }
         }

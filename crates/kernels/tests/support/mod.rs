@@ -1,5 +1,11 @@
 //! Data for the conformance table: random weights and activations, ordinary and nasty, and the backends to compare.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and benches only; a skip is said where the run counts it"
+)]
+
 use kernels::{Backend, Bytes, Cpu, Format, Isa, Matrix, Rows};
 
 /// SplitMix64.
