@@ -95,7 +95,9 @@ fn read_config(
     facts: GgufFacts,
 ) -> Result<Config, ModelError> {
     let num_layers = reader.size("num_layers", "block_count")?;
-    let nextn = reader.count_or("draft layers", "nextn_predict_layers", 0, "none")?;
+    let nextn = reader
+        .count_opt("draft layers", "nextn_predict_layers")?
+        .unwrap_or(0);
     if nextn > 0 {
         return Err(reader.wrong(
             "nextn_predict_layers",
@@ -322,16 +324,72 @@ fn read_feed_forward(
 ) -> Result<FeedForwardConfig, ModelError> {
     let dense = reader.count_opt("intermediate_size", "feed_forward_length")?;
     let num_experts = reader.count_or("num_experts", "expert_count", 0, LLAMA_CPP)?;
-    if num_experts == 0 {
-        let intermediate_size =
-            dense.ok_or_else(|| reader.missing("feed_forward_length", "a whole number"))?;
-        return Ok(FeedForwardConfig {
-            intermediate_size,
-            moe: None,
-        });
+    let moe = match num_experts {
+        0 => None,
+        _ => Some(read_moe(reader, architecture, num_experts, dense)?),
+    };
+    let intermediate_size = match (dense, &moe) {
+        (Some(dense), _) => dense,
+        (None, Some(_)) => 0,
+        (None, None) => return Err(reader.missing("feed_forward_length", "a whole number")),
+    };
+    Ok(FeedForwardConfig {
+        intermediate_size,
+        moe,
+    })
+}
+
+fn read_moe(
+    reader: &mut Reader,
+    architecture: &Architecture,
+    num_experts: usize,
+    dense: Option<usize>,
+) -> Result<MoeConfig, ModelError> {
+    refuse_other_routing(reader)?;
+    let width = reader.count_opt("expert intermediate_size", "expert_feed_forward_length")?;
+    let intermediate_size = match width {
+        None if !architecture.latent_attention => dense,
+        width => width,
     }
-    let gating = reader.count_or("gating", "expert_gating_func", 0, "softmax")?;
+    .filter(|width| *width > 0)
+    .ok_or_else(|| reader.missing("expert_feed_forward_length", "a whole number above zero"))?;
+    let scale = reader.real_or(
+        "routed_scaling_factor",
+        "expert_weights_scale",
+        1.0,
+        LLAMA_CPP,
+    )?;
+    let renormalise = match reader.flag_opt("renormalise", "expert_weights_norm")? {
+        Some(flag) => flag,
+        // The converter leaves the key out when it is false; llama-shaped experts are always renormalised.
+        None => !architecture.latent_attention,
+    };
+    Ok(MoeConfig {
+        num_experts,
+        experts_per_token: reader.size("experts_per_token", "expert_used_count")?,
+        intermediate_size,
+        num_shared_experts: reader.count_or(
+            "num_shared_experts",
+            "expert_shared_count",
+            0,
+            LLAMA_CPP,
+        )?,
+        first_dense_layers: reader.count_or(
+            "first_dense_layers",
+            "leading_dense_block_count",
+            0,
+            LLAMA_CPP,
+        )?,
+        // llama.cpp takes 0 for "no factor".
+        routed_scaling_factor: if scale == 0.0 { 1.0 } else { scale as f32 },
+        renormalise,
+    })
+}
+
+/// Routing by anything but a softmax over all experts is refused.
+fn refuse_other_routing(reader: &mut Reader) -> Result<(), ModelError> {
     // 0 stands for "not given"; llama.cpp then takes softmax for these architectures.
+    let gating = reader.count_or("gating", "expert_gating_func", 0, "softmax")?;
     if gating > 1 {
         return Err(reader.wrong(
             "expert_gating_func",
@@ -353,49 +411,7 @@ fn read_feed_forward(
             used_groups,
         ));
     }
-    let expert_width = match (
-        reader.count_opt("expert intermediate_size", "expert_feed_forward_length")?,
-        dense,
-    ) {
-        (Some(width), _) if width > 0 => width,
-        (None, Some(width)) if width > 0 && !architecture.latent_attention => width,
-        _ => return Err(reader.missing("expert_feed_forward_length", "a whole number above zero")),
-    };
-    let scale = reader.real_or(
-        "routed_scaling_factor",
-        "expert_weights_scale",
-        1.0,
-        LLAMA_CPP,
-    )?;
-    let renormalise = match reader.flag_opt("renormalise", "expert_weights_norm")? {
-        Some(flag) => flag,
-        // The converter leaves the key out when it is false; llama-shaped experts are always renormalised.
-        None => !architecture.latent_attention,
-    };
-    let moe = MoeConfig {
-        num_experts,
-        experts_per_token: reader.size("experts_per_token", "expert_used_count")?,
-        intermediate_size: expert_width,
-        num_shared_experts: reader.count_or(
-            "num_shared_experts",
-            "expert_shared_count",
-            0,
-            LLAMA_CPP,
-        )?,
-        first_dense_layers: reader.count_or(
-            "first_dense_layers",
-            "leading_dense_block_count",
-            0,
-            LLAMA_CPP,
-        )?,
-        // llama.cpp takes 0 for "no factor".
-        routed_scaling_factor: if scale == 0.0 { 1.0 } else { scale as f32 },
-        renormalise,
-    };
-    Ok(FeedForwardConfig {
-        intermediate_size: dense.unwrap_or(0),
-        moe: Some(moe),
-    })
+    Ok(())
 }
 
 fn within_window(reader: &mut Reader, max_context: usize) -> Result<usize, ModelError> {

@@ -208,7 +208,13 @@ impl<'a> Reader<'a> {
         if !value.is_finite() || value.abs() > f64::from(f32::MAX) {
             return Err(self.wrong(key, "a finite number", value));
         }
-        self.record_key(name, value, key);
+        // Single precision prints as it was meant: 1e-5, not 0.000009999999747378752.
+        let short = value as f32;
+        if f64::from(short) == value {
+            self.record_key(name, short, key);
+        } else {
+            self.record_key(name, value, key);
+        }
         Ok(Some(value))
     }
 
