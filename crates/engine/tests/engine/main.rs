@@ -9,3 +9,4 @@ mod requests;
 mod soak;
 mod steps;
 mod toy;
+mod transformer;
