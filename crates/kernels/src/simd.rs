@@ -76,6 +76,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Dword `c` of row `i` becomes lane `i` of result `c`.
     fn transpose(self, rows: [&[u8; 16]; 16]) -> [Self::I; 4];
 
+    /// Asks for the cache lines of `bytes`, to be used soon. A hint: computes nothing.
+    fn prefetch(self, bytes: &[u8]);
+
     /// `e^x` in each lane: [`crate::math::exp`], step by step.
     #[inline(always)]
     fn exp(self, x: Self::F) -> Self::F {
@@ -130,36 +133,59 @@ pub(crate) trait Kernel {
 }
 
 /// Sixteen byte runs of one length, one a lane: the same stretch of sixteen weight rows.
+#[derive(Clone, Copy)]
 pub(crate) struct Lanes<'a> {
     starts: [*const u8; 16],
-    len: usize,
+    /// The stretch, counted from `starts`.
+    first: usize,
+    end: usize,
     bytes: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Lanes<'a> {
-    /// The `len` bytes from `starts[lane] + offset`, for each lane. Panics if any reach past the end of `bytes`.
+    /// The `len` bytes from `starts[lane]`, for each lane. Panics if any reach past the end of `bytes`.
     #[inline(always)]
-    pub fn new(bytes: &'a [u8], starts: &[usize; 16], offset: usize, len: usize) -> Lanes<'a> {
+    pub fn new(bytes: &'a [u8], starts: &[usize; 16], len: usize) -> Lanes<'a> {
         let mut lanes = [bytes.as_ptr(); 16];
         for (lane, start) in lanes.iter_mut().zip(starts) {
-            *lane = bytes[start + offset..][..len].as_ptr();
+            *lane = bytes[*start..][..len].as_ptr();
         }
         Lanes {
             starts: lanes,
-            len,
+            first: 0,
+            end: len,
             bytes: PhantomData,
         }
+    }
+
+    /// At most `len` bytes of each lane, from `offset`. Panics if it begins past the end.
+    #[inline(always)]
+    pub fn part(&self, offset: usize, len: usize) -> Lanes<'a> {
+        let first = self.first + offset;
+        assert!(first <= self.end, "bytes {first}.. of {}", self.end);
+        Lanes {
+            first,
+            end: self.end.min(first + len),
+            ..*self
+        }
+    }
+
+    /// Bytes of each lane.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.end - self.first
     }
 
     /// `N` bytes of each lane, from `offset`. Panics if they reach past the end.
     #[inline(always)]
     pub fn at<const N: usize>(&self, offset: usize) -> [&'a [u8; N]; 16] {
-        assert!(offset + N <= self.len, "bytes {offset}.. of {}", self.len);
+        let first = self.first + offset;
+        assert!(first + N <= self.end, "bytes {first}.. of {}", self.end);
         let mut chunks = [&[0; N]; 16];
         for (chunk, start) in chunks.iter_mut().zip(self.starts) {
-            // SAFETY: `start` is the first of `len` bytes borrowed for 'a (`new`), and the assertion above keeps the
-            // N bytes within them. A [u8; N] has no alignment.
-            *chunk = unsafe { &*start.add(offset).cast() };
+            // SAFETY: `start` is the first of at least `end` bytes borrowed for 'a (`new`; `part` only lowers `end`), and
+            // the assertion above keeps the N bytes within them. A [u8; N] has no alignment.
+            *chunk = unsafe { &*start.add(first).cast() };
         }
         chunks
     }

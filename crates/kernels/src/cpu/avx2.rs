@@ -141,6 +141,11 @@ impl Simd for Avx2 {
                 _mm256_add_epi32(acc[1], _mm256_madd_epi16(w[1], a[1])),
             ]
         }
+        fn prefetch(bytes: &[u8]) -> () {
+            for line in bytes.chunks(64) {
+                _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+            }
+        }
         fn transpose(rows: [&[u8; 16]; 16]) -> [I; 4] {
             let (low, high) = (transpose(&rows, 0), transpose(&rows, 8));
             [[low[0], high[0]], [low[1], high[1]], [low[2], high[2]], [low[3], high[3]]]

@@ -104,6 +104,11 @@ impl Simd for Avx512 {
         fn dot16(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
             _mm512_dpwssd_epi32(acc, w, a)
         }
+        fn prefetch(bytes: &[u8]) -> () {
+            for line in bytes.chunks(64) {
+                _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+            }
+        }
         fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] { transpose(rows) }
     }
 }

@@ -79,6 +79,31 @@ impl<'a> Weights<'a> {
     fn row(&self, lane: usize) -> &'a [u8] {
         &self.bytes[self.starts[lane]..][..self.row_bytes]
     }
+
+    #[inline(always)]
+    fn lanes(&self) -> Lanes<'a> {
+        Lanes::new(self.bytes, &self.starts, self.row_bytes)
+    }
+
+    /// The last bytes of each row, from `offset`, padded with zeros.
+    #[cold]
+    fn padded<const N: usize>(&self, offset: usize) -> [[u8; N]; GROUP] {
+        let mut padded = [[0u8; N]; GROUP];
+        for (lane, padded) in padded.iter_mut().enumerate() {
+            let rest = &self.row(lane)[offset..];
+            padded[..rest.len()].copy_from_slice(rest);
+        }
+        padded
+    }
+
+    /// What to have ready while bytes `offset..offset + len` of these rows are at work: as many bytes of the rows that
+    /// follow, in the order of memory, so that by the next group all of it has been asked for. (1.4x to 2x on weights
+    /// that come from memory: sixteen rows at once are more streams than the hardware follows.)
+    #[inline(always)]
+    fn next_group(&self, offset: usize, len: usize) -> &'a [u8] {
+        let first = self.starts[GROUP - 1] + self.row_bytes + offset * GROUP;
+        self.bytes.get(first..first + len * GROUP).unwrap_or(&[])
+    }
 }
 
 /// The product of a format with blocks.
@@ -96,17 +121,15 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Weights {
-            bytes,
-            cols,
-            row_bytes,
-            starts,
+            cols, row_bytes, ..
         } = self.weights;
+        let rows_bytes = self.weights.lanes();
         let tile_bytes = row_bytes * TILE_VALUES / cols;
         let mut tile = Tile::new();
         self.out.fill([0.0; GROUP]);
         for b in 0..cols.div_ceil(TILE_VALUES) {
-            let offset = b * tile_bytes;
-            let lanes = Lanes::new(bytes, &starts, offset, tile_bytes.min(row_bytes - offset));
+            let lanes = rows_bytes.part(b * tile_bytes, tile_bytes);
+            simd.prefetch(self.weights.next_group(b * tile_bytes, lanes.len()));
             let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / 32;
             T::load(simd, &lanes, groups, &mut tile);
             let x = self.operand.quantized(b);
@@ -262,31 +285,24 @@ impl Kernel for Bf16Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         const STEP_BYTES: usize = 2 * BF16_STEP;
-        let Weights {
-            bytes,
-            cols,
-            row_bytes,
-            starts,
-        } = self.weights;
+        let rows_bytes = self.weights.lanes();
         let mut tile = Bf16Tile {
             even: [[0.0; 16]; 16],
             odd: [[0.0; 16]; 16],
         };
         self.out.fill([0.0; GROUP]);
-        for s in 0..cols.div_ceil(BF16_STEP) {
-            let at = s * STEP_BYTES;
-            if at + STEP_BYTES <= row_bytes {
-                tile.load(simd, &Lanes::new(bytes, &starts, at, STEP_BYTES));
+        for s in 0..self.weights.cols.div_ceil(BF16_STEP) {
+            let lanes = rows_bytes.part(s * STEP_BYTES, STEP_BYTES);
+            simd.prefetch(self.weights.next_group(s * STEP_BYTES, lanes.len()));
+            if lanes.len() == STEP_BYTES {
+                tile.load(simd, &lanes);
             } else {
-                let mut padded = [[0u8; STEP_BYTES]; GROUP];
-                let mut padded_starts = [0; GROUP];
-                for (lane, padded) in padded.iter_mut().enumerate() {
-                    let rest = &bytes[starts[lane] + at..starts[lane] + row_bytes];
-                    padded[..rest.len()].copy_from_slice(rest);
-                    padded_starts[lane] = lane * STEP_BYTES;
-                }
-                let padded = padded.as_flattened();
-                tile.load(simd, &Lanes::new(padded, &padded_starts, 0, STEP_BYTES));
+                let padded = self.weights.padded::<STEP_BYTES>(s * STEP_BYTES);
+                let starts = std::array::from_fn(|lane| lane * STEP_BYTES);
+                tile.load(
+                    simd,
+                    &Lanes::new(padded.as_flattened(), &starts, STEP_BYTES),
+                );
             }
             let x = self.operand.split(s);
             let (rows, rest) = self.rows.as_chunks::<2>();

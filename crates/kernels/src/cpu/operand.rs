@@ -166,6 +166,15 @@ impl SplitStep {
         high: [0.0; BF16_STEP],
         low: [0.0; BF16_STEP],
     };
+
+    #[inline(always)]
+    fn of(x: &[f32; BF16_STEP]) -> SplitStep {
+        let mut step = SplitStep::ZERO;
+        for (k, x) in x.iter().enumerate() {
+            (step.high[k], step.low[k]) = split_bf16(*x);
+        }
+        step
+    }
 }
 
 /// Makes the forms of row `r`.
@@ -195,11 +204,11 @@ impl Kernel for Prepare<'_, '_> {
         }
         if self.forms.split {
             for (s, x) in row.chunks(BF16_STEP).enumerate() {
+                let mut whole = [0.0; BF16_STEP];
+                whole[..x.len()].copy_from_slice(x);
                 // SAFETY: as above.
                 let step = unsafe { self.split.slice(s * num_rows + self.r, 1) };
-                for (k, x) in x.iter().enumerate() {
-                    (step[0].high[k], step[0].low[k]) = split_bf16(*x);
-                }
+                step[0] = SplitStep::of(&whole);
             }
         }
     }

@@ -177,4 +177,6 @@ impl Simd for Scalar {
             })
         })
     }
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8]) {}
 }
