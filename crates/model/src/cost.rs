@@ -19,7 +19,8 @@ pub struct WeightBytes {
 }
 
 impl WeightBytes {
-    pub(crate) fn of(weights: &Weights) -> WeightBytes {
+    /// Sums the matrices of `weights`.
+    pub fn of(weights: &Weights) -> WeightBytes {
         let mut sum = WeightBytes {
             head: matrix(&weights.head),
             ..WeightBytes::default()

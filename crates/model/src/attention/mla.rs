@@ -66,6 +66,7 @@ impl Mla {
         }
     }
 
+    /// `out = attention(x)`; the step's rows are cached before they are attended to.
     pub fn forward(
         &self,
         attention: &Attention,
@@ -77,6 +78,52 @@ impl Mla {
         scratch: &mut Scratch,
         out: &mut Rows,
     ) {
+        let (heads, latent, v) = (
+            self.sizes.num_heads,
+            self.sizes.kv_lora_rank,
+            self.sizes.v_head_dim,
+        );
+        let LayerCache { cache, layer } = at;
+        let Scratch { q_latent, kv, .. } = scratch;
+        backend.project(x, &[&weights.q_a, &weights.kv_a], &mut [q_latent, kv]);
+        self.absorb_query(attention, backend, weights, step, scratch);
+        self.row_to_cache(attention, backend, weights, step, scratch);
+        backend.write_cache(&scratch.cached, layer, &step.slots, cache);
+
+        let Scratch {
+            query,
+            context,
+            values,
+            ..
+        } = scratch;
+        backend.attention(
+            query,
+            cache,
+            layer,
+            &step.attention,
+            &attention.shape,
+            context,
+        );
+        let attended = Columns::heads(heads, latent, 0, latent);
+        backend.project_heads(
+            context,
+            attended,
+            &weights.v_b,
+            values,
+            Columns::heads(heads, v, 0, v),
+        );
+        backend.project(values, &[&weights.output], &mut [out]);
+    }
+
+    /// `query = [k_b · nope lanes | rotated lanes]` of each head, times the position's factor.
+    fn absorb_query(
+        &self,
+        attention: &Attention,
+        backend: &dyn Backend,
+        weights: &MlaWeights,
+        step: &Step,
+        scratch: &mut Scratch,
+    ) {
         let s = &self.sizes;
         let (heads, nope, rope, latent) = (
             s.num_heads,
@@ -84,70 +131,67 @@ impl Mla {
             s.qk_rope_head_dim,
             s.kv_lora_rank,
         );
-        let (head_dim, key_dim) = (nope + rope, latent + rope);
-        let t = scratch;
-
-        backend.project(
-            x,
-            &[&weights.q_a, &weights.kv_a],
-            &mut [&mut t.q_latent, &mut t.kv],
-        );
-
+        let Scratch {
+            q_latent,
+            q_normed,
+            q,
+            query,
+            ..
+        } = scratch;
         let whole = Columns::range(0, s.q_lora_rank);
         backend.rms_norm(
-            &t.q_latent,
+            q_latent,
             whole,
             &weights.q_a_norm,
             s.q_norm_eps,
-            &mut t.q_normed,
+            q_normed,
             whole,
         );
-        backend.project(&t.q_normed, &[&weights.q_b], &mut [&mut t.q]);
-        let absorbed = Columns::heads(heads, key_dim, 0, latent);
-        let rotated = Columns::heads(heads, key_dim, latent, rope);
+        backend.project(q_normed, &[&weights.q_b], &mut [q]);
+
+        let absorbed = Columns::heads(heads, latent + rope, 0, latent);
+        let rotated = Columns::heads(heads, latent + rope, latent, rope);
         backend.project_heads(
-            &t.q,
-            Columns::heads(heads, head_dim, 0, nope),
+            q,
+            Columns::heads(heads, nope + rope, 0, nope),
             &weights.k_b,
-            &mut t.query,
+            query,
             absorbed,
         );
         backend.copy_columns(
-            &t.q,
-            Columns::heads(heads, head_dim, nope, rope),
-            &mut t.query,
+            q,
+            Columns::heads(heads, nope + rope, nope, rope),
+            query,
             rotated,
         );
-        backend.rotate(&mut t.query, rotated, &step.rotary, attention.pairing);
+        backend.rotate(query, rotated, &step.rotary, attention.pairing);
         if let Some(factors) = &step.query_factors {
-            backend.scale_rows(&mut t.query, factors);
+            backend.scale_rows(query, factors);
         }
+    }
 
-        let normed = Columns::range(0, latent);
-        let shared_key = Columns::range(latent, rope);
+    /// `cached = [normed latent | rotated shared key]`.
+    fn row_to_cache(
+        &self,
+        attention: &Attention,
+        backend: &dyn Backend,
+        weights: &MlaWeights,
+        step: &Step,
+        scratch: &mut Scratch,
+    ) {
+        let s = &self.sizes;
+        let Scratch { kv, cached, .. } = scratch;
+        let latent = Columns::range(0, s.kv_lora_rank);
+        let shared_key = Columns::range(s.kv_lora_rank, s.qk_rope_head_dim);
         backend.rms_norm(
-            &t.kv,
-            normed,
+            kv,
+            latent,
             &weights.kv_a_norm,
             s.kv_norm_eps,
-            &mut t.cached,
-            normed,
+            cached,
+            latent,
         );
-        backend.copy_columns(&t.kv, shared_key, &mut t.cached, shared_key);
-        backend.rotate(&mut t.cached, shared_key, &step.rotary, attention.pairing);
-        backend.write_cache(&t.cached, at.layer, &step.slots, at.cache);
-
-        backend.attention(
-            &t.query,
-            at.cache,
-            at.layer,
-            &step.attention,
-            &attention.shape,
-            &mut t.context,
-        );
-        let attended = Columns::heads(heads, latent, 0, latent);
-        let value = Columns::heads(heads, s.v_head_dim, 0, s.v_head_dim);
-        backend.project_heads(&t.context, attended, &weights.v_b, &mut t.values, value);
-        backend.project(&t.values, &[&weights.output], &mut [out]);
+        backend.copy_columns(kv, shared_key, cached, shared_key);
+        backend.rotate(cached, shared_key, &step.rotary, attention.pairing);
     }
 }
