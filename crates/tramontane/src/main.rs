@@ -1,2 +1,49 @@
-//! The `tramontane` binary.
-fn main() {}
+//! The `tramontane` binary: what was typed becomes a command. Results go to stdout, all else to stderr.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program speaks on stdout and stderr"
+)]
+
+mod args;
+mod commands;
+mod generate;
+mod interrupt;
+mod load;
+mod machine;
+mod sampling;
+mod screen;
+mod words;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+/// Exit codes: 0 done, 1 the work failed, 2 wrong usage (clap's).
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Tokenize(args) => commands::tokenize::run(&args),
+        Command::Score(args) => commands::score::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the results has seen enough (`tramontane ... | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+    })
+}

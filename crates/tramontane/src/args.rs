@@ -1,0 +1,302 @@
+//! What can be typed: commands and flags. It says nothing of what they do.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Runs Mistral Small 4 and its family on this machine.
+#[derive(Parser, Debug)]
+#[command(
+    name = "tramontane",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Answer a prompt, or chat when none is given.
+    #[command(after_help = "Examples:
+  tramontane run -m model.gguf 'Why is the sky blue?'
+  tramontane run -m model.gguf --system 'Answer in French.' --temperature 0 'Hello'
+  git diff | tramontane run -m model.gguf -        (the prompt from stdin)
+  tramontane run -m model.gguf                     (an interactive chat; /help says more)")]
+    Run(RunArgs),
+    /// Say what a checkpoint is, where each number comes from, and what it costs here.
+    #[command(after_help = "Example: tramontane inspect -m model.gguf --tensors")]
+    Inspect(InspectArgs),
+    /// Turn text or chat requests into the token ids the model sees.
+    #[command(after_help = "Examples:
+  tramontane tokenize -m model.gguf 'Hello, world!'
+  tramontane tokenize -m checkpoint/ --requests requests.jsonl")]
+    Tokenize(TokenizeArgs),
+    /// Print the log-probability of every token of given sequences.
+    #[command(
+        after_help = "Each input line is {\"ids\": [1, 2, 3]}; each output line
+{\"logprobs\": [null, lp of id 1 given id 0, ...], \"last_top\": [[id, lp], ...]}.
+
+Example: tramontane score -m model.gguf --input ids.jsonl --top 5"
+    )]
+    Score(ScoreArgs),
+    /// Measure tokens a second: prefill (pp) and decode (tg).
+    #[command(
+        after_help = "Example: tramontane bench -m model.gguf --prompt 128,512 --generate 32 --batch 1,4"
+    )]
+    Bench(BenchArgs),
+}
+
+/// Which model, and how to run it.
+#[derive(Args, Debug, Clone)]
+pub struct ModelArgs {
+    /// A checkpoint: a Hugging Face directory, or a .gguf file (of a split one, the first part)
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Threads [default: physical cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Context limit in tokens [default: the model's, held down to what memory allows]
+    #[arg(long, value_name = "N")]
+    pub ctx: Option<usize>,
+    /// How keys and values are cached [default: f32 for an F32 checkpoint, else bf16]
+    #[arg(long, value_name = "TYPE")]
+    pub kv_type: Option<KvTypeArg>,
+    /// Instruction set [default: the best here]
+    #[arg(long, value_name = "ISA", value_parser = ["scalar", "avx2", "avx512", "amx"])]
+    pub isa: Option<String>,
+    /// Whose scale goes on attention scores: the maker's, or that of transformers 5.23 and llama.cpp
+    #[arg(long, value_name = "WHOSE", default_value = "vendor")]
+    pub softmax_scale: SoftmaxScaleArg,
+    /// Say more at start
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Say nothing but results and errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// `--kv-type`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvTypeArg {
+    /// 4 bytes a value, exact
+    F32,
+    /// 2 bytes a value
+    Bf16,
+    /// 1 byte a value
+    Q8,
+}
+
+/// `--softmax-scale`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoftmaxScaleArg {
+    /// The maker's, of vLLM and SGLang too
+    Vendor,
+    /// That of transformers 5.23 and llama.cpp
+    Transformers,
+}
+
+/// `--effort`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Answer at once
+    None,
+    /// Think first
+    High,
+}
+
+/// `run`.
+#[derive(Args, Debug, Clone)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What to ask; `-` reads it from stdin; left out on a terminal: an interactive chat
+    pub prompt: Option<String>,
+    /// System message
+    #[arg(long, value_name = "S")]
+    pub system: Option<String>,
+    /// Whether the model thinks before it answers
+    #[arg(long, value_name = "EFFORT")]
+    pub effort: Option<Effort>,
+    /// Tokens at most [default: what is left of the context]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<usize>,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// Stop before this text (may be given several times)
+    #[arg(long, value_name = "S")]
+    pub stop: Vec<String>,
+    /// A JSON file with the tools the model may call (a list, as in a chat request)
+    #[arg(long, value_name = "FILE")]
+    pub tools: Option<PathBuf>,
+    /// Continue PROMPT as it is: no chat format
+    #[arg(long, conflicts_with_all = ["system", "effort", "tools"])]
+    pub raw: bool,
+    /// Show thinking, dimmed (the default on a terminal)
+    #[arg(long, conflicts_with = "hide_thinking")]
+    pub show_thinking: bool,
+    /// Do not show thinking
+    #[arg(long)]
+    pub hide_thinking: bool,
+}
+
+/// How tokens are drawn.
+#[derive(Args, Debug, Clone)]
+pub struct SamplingArgs {
+    /// 0: always the likeliest token [default: the checkpoint's generation_config.json, else 0.7 for effort high, 0.15
+    /// for none]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    pub temperature: Option<f32>,
+    /// Only the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub top_p: Option<f32>,
+    /// Only the K likeliest tokens
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<u32>,
+    /// Only tokens at least this likely, relative to the likeliest
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub min_p: Option<f32>,
+    /// Makes the draws repeatable
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Lowers tokens that already appeared in the reply
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub presence_penalty: f32,
+    /// Lowers tokens by how often they appeared in the reply
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub frequency_penalty: f32,
+    /// Divides the scores of tokens that appeared in prompt or reply; 1 is off
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub repetition_penalty: f32,
+}
+
+/// `inspect`.
+#[derive(Args, Debug, Clone)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// List every tensor
+    #[arg(long)]
+    pub tensors: bool,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tokenize`.
+#[derive(Args, Debug, Clone)]
+pub struct TokenizeArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Text to encode [default: stdin]
+    pub text: Option<String>,
+    /// A file with one chat request body a line
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["text", "texts"])]
+    pub requests: Option<PathBuf>,
+    /// A file with one {"text": ...} a line
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "text")]
+    pub texts: Option<PathBuf>,
+}
+
+/// `score`.
+#[derive(Args, Debug, Clone)]
+pub struct ScoreArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// One {"ids": [...]} a line; `-` is stdin
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub input: PathBuf,
+    /// How many of the likeliest next tokens to print
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top: usize,
+    /// Lines at once; changes speed, never results
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
+    pub batch: usize,
+    /// Tokens a step at most; changes speed, never results
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = positive)]
+    pub step_tokens: usize,
+}
+
+/// `bench`.
+#[derive(Args, Debug, Clone)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Prompt lengths
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "512", value_parser = positive)]
+    pub prompt: Vec<usize>,
+    /// Reply lengths
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "32", value_parser = positive)]
+    pub generate: Vec<usize>,
+    /// Sequences at once, for the reply lengths
+    #[arg(long, value_name = "B,...", value_delimiter = ',', default_value = "1", value_parser = positive)]
+    pub batch: Vec<usize>,
+    /// Tokens already in the cache, for the reply lengths
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "0")]
+    pub depth: Vec<usize>,
+    /// Runs of each test, after one that does not count
+    #[arg(long, value_name = "R", default_value_t = 3, value_parser = positive)]
+    pub repeat: usize,
+    /// Every sequence and step uses its own random ids, from this seed
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(e) => Err(format!("{e}")),
+    }
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    in_range(text, 0.0, 100.0)
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    in_range(text, 0.0, 1.0)
+}
+
+fn in_range(text: &str, low: f32, high: f32) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|e| format!("{e}"))?;
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("expected {low} to {high}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        assert!(Cli::try_parse_from(["tramontane", "run", "--top-p", "1.5", "x"]).is_err());
+        assert!(Cli::try_parse_from(["tramontane", "bench", "--prompt", "0"]).is_err());
+        assert!(Cli::try_parse_from(["tramontane", "bench", "--prompt", "1,2"]).is_ok());
+    }
+}

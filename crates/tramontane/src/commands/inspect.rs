@@ -1,0 +1,400 @@
+//! `inspect`: what a checkpoint is, where each number comes from, and what it costs on this machine.
+
+use crate::args::InspectArgs;
+use crate::load;
+use crate::machine;
+use anyhow::Result;
+use kernels::Backend;
+use model::{Checkpoint, Config, WeightBytes, Weights};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Contexts whose cache is priced, as far as the model goes.
+const CONTEXTS: [usize; 4] = [4096, 32_768, 131_072, 262_144];
+
+/// Everything `inspect` says.
+#[derive(Serialize)]
+struct Report {
+    path: String,
+    architecture: String,
+    config: Vec<Number>,
+    notes: Vec<String>,
+    parameters: Parameters,
+    formats: Vec<FormatShare>,
+    weights: WeightMemory,
+    kv_cache: KvCache,
+    machine: Machine,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tensors: Vec<TensorLine>,
+}
+
+/// One number of the configuration and where it came from.
+#[derive(Serialize)]
+struct Number {
+    name: &'static str,
+    value: String,
+    file: String,
+    key: String,
+}
+
+#[derive(Serialize)]
+struct Parameters {
+    total: u64,
+    active: u64,
+    embedding: u64,
+}
+
+#[derive(Serialize)]
+struct FormatShare {
+    format: String,
+    tensors: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct WeightMemory {
+    /// Used where they lie in the mapped files.
+    mapped_bytes: u64,
+    /// Copies of our own.
+    repacked: Vec<Copied>,
+    /// In the files, and not used.
+    unused: Vec<Unused>,
+}
+
+#[derive(Serialize)]
+struct Copied {
+    what: String,
+    why: &'static str,
+    tensors: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Unused {
+    what: String,
+    tensors: usize,
+    bytes: u64,
+    example: String,
+}
+
+#[derive(Serialize)]
+struct KvCache {
+    #[serde(rename = "type")]
+    kv_type: String,
+    bytes_per_token: u64,
+    contexts: Vec<ContextCost>,
+}
+
+#[derive(Serialize)]
+struct ContextCost {
+    tokens: usize,
+    bytes: u64,
+    /// Whether weights and this cache fit into the machine's memory; unknown where its size is.
+    fits: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    cpu: Option<String>,
+    backend: String,
+    memory_bytes: Option<u64>,
+    available_bytes: Option<u64>,
+    unused_gpus: Vec<String>,
+    /// Bytes a second, all threads reading.
+    bandwidth: f64,
+    /// What one decoded token reads, at an empty context.
+    bytes_per_token: u64,
+    /// The bandwidth over that: no engine can decode faster here, one sequence at a time.
+    decode_limit_tokens_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct TensorLine {
+    name: String,
+    format: String,
+    shape: Vec<usize>,
+    bytes: u64,
+    file: String,
+}
+
+/// Prints the report.
+pub fn run(args: &InspectArgs) -> Result<()> {
+    let checkpoint = load::checkpoint(&args.model)?;
+    let weights = checkpoint.load(&|_, _| {})?;
+    let mut report = report(args, &checkpoint, &weights)?;
+    let mut out = io::stdout().lock();
+    if args.tensors {
+        report.tensors = checkpoint
+            .tensors()
+            .iter()
+            .map(|tensor| tensor_line(&checkpoint, tensor))
+            .collect();
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        print(&mut out, &report)?;
+    }
+    Ok(())
+}
+
+fn report(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> Result<Report> {
+    let config = &checkpoint.config;
+    let parameters = checkpoint.parameters();
+    let source = |s: &model::Source| Number {
+        name: s.name,
+        value: s.value.clone(),
+        file: s.file.display().to_string(),
+        key: s.key.clone(),
+    };
+    Ok(Report {
+        path: checkpoint.path.display().to_string(),
+        architecture: config.architecture.clone(),
+        config: config.sources.iter().map(source).collect(),
+        notes: config.notes.clone(),
+        parameters: Parameters {
+            total: parameters.total,
+            active: parameters.active,
+            embedding: parameters.embedding,
+        },
+        formats: formats(checkpoint),
+        weights: weight_memory(weights),
+        kv_cache: kv_cache(args, checkpoint, weights)?,
+        machine: machine(args, config, weights)?,
+        tensors: Vec::new(),
+    })
+}
+
+fn formats(checkpoint: &Checkpoint) -> Vec<FormatShare> {
+    let mut shares: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+    for tensor in checkpoint.tensors() {
+        let share = shares.entry(tensor.storage.name().to_owned()).or_default();
+        share.0 += 1;
+        share.1 += tensor.data.len() as u64;
+    }
+    let mut formats: Vec<FormatShare> = shares
+        .into_iter()
+        .map(|(format, (tensors, bytes))| FormatShare {
+            format,
+            tensors,
+            bytes,
+        })
+        .collect();
+    formats.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+    formats
+}
+
+fn weight_memory(weights: &Weights) -> WeightMemory {
+    let report = &weights.report;
+    let copied = |r: &model::Repacked| Copied {
+        what: r.what.clone(),
+        why: r.why,
+        tensors: r.count,
+        bytes: r.bytes,
+    };
+    let unused = |u: &model::Unused| Unused {
+        what: u.what.clone(),
+        tensors: u.count,
+        bytes: u.bytes,
+        example: u.example.clone(),
+    };
+    WeightMemory {
+        mapped_bytes: report.mapped_bytes,
+        repacked: report.repacked.iter().map(copied).collect(),
+        unused: report.unused.iter().map(unused).collect(),
+    }
+}
+
+fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> Result<KvCache> {
+    let config = &checkpoint.config;
+    let kv_type = load::kv_type(&args.model, checkpoint)?;
+    let bytes_per_token = load::kv_bytes_per_token(config, kv_type);
+    let weight_bytes = weights.report.mapped_bytes + weights.report.repacked_bytes();
+    let limit = args
+        .model
+        .ctx
+        .unwrap_or(config.max_context)
+        .min(config.max_context);
+    let mut contexts: Vec<usize> = CONTEXTS
+        .into_iter()
+        .filter(|&tokens| tokens < limit)
+        .collect();
+    contexts.push(limit);
+    let cost = |tokens: usize| {
+        let bytes = tokens as u64 * bytes_per_token;
+        let fits = machine::total_memory().map(|memory| weight_bytes + bytes <= memory);
+        ContextCost {
+            tokens,
+            bytes,
+            fits,
+        }
+    };
+    Ok(KvCache {
+        kv_type: format!("{kv_type:?}").to_lowercase(),
+        bytes_per_token,
+        contexts: contexts.into_iter().map(cost).collect(),
+    })
+}
+
+fn machine(args: &InspectArgs, config: &Config, weights: &Weights) -> Result<Machine> {
+    let cpu = load::cpu(&args.model)?;
+    let bandwidth = kernels::measure_bandwidth(&cpu);
+    let sizes = WeightBytes::of(weights);
+    let experts_per_token = config
+        .feed_forward
+        .moe
+        .as_ref()
+        .map_or(0, |moe| moe.experts_per_token);
+    let bytes_per_token = sizes.step(experts_per_token * sizes.num_expert_layers, true);
+    Ok(Machine {
+        cpu: machine::cpu_name(),
+        backend: cpu.describe(),
+        memory_bytes: machine::total_memory(),
+        available_bytes: machine::available_memory(),
+        unused_gpus: machine::graphics_processors(),
+        bandwidth,
+        bytes_per_token,
+        decode_limit_tokens_per_second: bandwidth / bytes_per_token.max(1) as f64,
+    })
+}
+
+fn tensor_line(checkpoint: &Checkpoint, tensor: &model::Tensor) -> TensorLine {
+    TensorLine {
+        name: tensor.name.clone(),
+        format: tensor.storage.name().to_owned(),
+        shape: tensor.shape.clone(),
+        bytes: tensor.data.len() as u64,
+        file: checkpoint.files[tensor.file].display().to_string(),
+    }
+}
+
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(out, "{} ({})", report.path, report.architecture)?;
+    let p = &report.parameters;
+    writeln!(
+        out,
+        "parameters: {} in all, {} active a token, {} in the embedding table",
+        load::count(p.total),
+        load::count(p.active),
+        load::count(p.embedding)
+    )?;
+    writeln!(out, "\nconfiguration")?;
+    for number in &report.config {
+        writeln!(
+            out,
+            "  {:<36} {:<14} {}: {}",
+            number.name, number.value, number.file, number.key
+        )?;
+    }
+    for note in &report.notes {
+        writeln!(out, "  note: {note}")?;
+    }
+    print_weights(out, report)?;
+    print_cost(out, report)?;
+    if !report.tensors.is_empty() {
+        writeln!(out, "\ntensors")?;
+        for t in &report.tensors {
+            writeln!(
+                out,
+                "  {:<60} {:<6} {:<24} {:>10}",
+                t.name,
+                t.format,
+                format!("{:?}", t.shape),
+                load::bytes(t.bytes)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn print_weights(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(out, "\nstored as")?;
+    for share in &report.formats {
+        writeln!(
+            out,
+            "  {:<8} {:>6} tensors {:>12}",
+            share.format,
+            share.tensors,
+            load::bytes(share.bytes)
+        )?;
+    }
+    writeln!(out, "\nweights in memory")?;
+    writeln!(
+        out,
+        "  mapped from the files, no copy: {}",
+        load::bytes(report.weights.mapped_bytes)
+    )?;
+    for copy in &report.weights.repacked {
+        writeln!(
+            out,
+            "  repacked: {} ({} tensors, {}): {}",
+            copy.what,
+            copy.tensors,
+            load::bytes(copy.bytes),
+            copy.why
+        )?;
+    }
+    for unused in &report.weights.unused {
+        writeln!(
+            out,
+            "  not used: {} ({} tensors, {}), such as {}",
+            unused.what,
+            unused.tensors,
+            load::bytes(unused.bytes),
+            unused.example
+        )?;
+    }
+    Ok(())
+}
+
+fn print_cost(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let kv = &report.kv_cache;
+    writeln!(
+        out,
+        "\nKV cache ({}): {} a token",
+        kv.kv_type,
+        load::bytes(kv.bytes_per_token)
+    )?;
+    for cost in &kv.contexts {
+        let fits = match cost.fits {
+            Some(true) => "fits here with the weights",
+            Some(false) => "does NOT fit here with the weights",
+            None => "this machine's memory is not known",
+        };
+        writeln!(
+            out,
+            "  {:>9} tokens {:>12}  {fits}",
+            cost.tokens,
+            load::bytes(cost.bytes)
+        )?;
+    }
+    let m = &report.machine;
+    writeln!(out, "\nthis machine")?;
+    if let Some(cpu) = &m.cpu {
+        writeln!(out, "  {cpu}")?;
+    }
+    writeln!(out, "  {}", m.backend)?;
+    if let (Some(all), Some(free)) = (m.memory_bytes, m.available_bytes) {
+        writeln!(
+            out,
+            "  memory: {} in all, {} free",
+            load::bytes(all),
+            load::bytes(free)
+        )?;
+    }
+    for gpu in &m.unused_gpus {
+        writeln!(out, "  {gpu}: not used yet")?;
+    }
+    writeln!(
+        out,
+        "  memory bandwidth, measured now: {:.1} GB/s",
+        m.bandwidth / 1e9
+    )?;
+    writeln!(
+        out,
+        "  one decoded token reads {}: at most {:.1} tokens/s, one sequence at a time",
+        load::bytes(m.bytes_per_token),
+        m.decode_limit_tokens_per_second
+    )
+}

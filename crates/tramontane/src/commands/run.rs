@@ -1,0 +1,168 @@
+//! `run`: one reply, or a chat when no prompt is given on a terminal.
+
+use crate::args::{Effort, RunArgs};
+use crate::generate::{self, Cost, Settings};
+use crate::interrupt::Interrupt;
+use crate::load;
+use crate::sampling;
+use crate::screen::Screen;
+use crate::words::{Conversation, Words};
+use anyhow::{Context, Result, bail};
+use engine::{Engine, EngineConfig, KvMemory};
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+/// Everything a reply needs, loaded once.
+pub struct Session {
+    /// The running model.
+    pub engine: Engine,
+    /// Its text side.
+    pub words: Words,
+    /// How replies are generated.
+    pub settings: Settings,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    /// The context a conversation has.
+    pub max_context: usize,
+}
+
+/// Answers the prompt, or chats.
+pub fn run(args: &RunArgs) -> Result<()> {
+    let prompt = prompt(args)?;
+    let conversation = Conversation {
+        messages: args
+            .system
+            .iter()
+            .map(|text| json!({"role": "system", "content": text}))
+            .collect(),
+        tools: args
+            .tools
+            .as_deref()
+            .map(tools)
+            .transpose()?
+            .unwrap_or_default(),
+        effort: args.effort.map(effort_name),
+    };
+    let session = session(args)?;
+    match prompt {
+        None => super::chat::run(args, session, conversation),
+        Some(prompt) => one_reply(args, &session, conversation, &prompt),
+    }
+}
+
+/// The prompt, if one is given or piped in.
+fn prompt(args: &RunArgs) -> Result<Option<String>> {
+    match args.prompt.as_deref() {
+        Some("-") => {}
+        Some(text) => return Ok(Some(text.to_owned())),
+        None if io::stdin().is_terminal() && args.raw => bail!("--raw continues a text\nGive one"),
+        None if io::stdin().is_terminal() => return Ok(None),
+        None => {}
+    }
+    let mut text = String::new();
+    io::stdin()
+        .read_to_string(&mut text)
+        .context("cannot read the prompt from stdin")?;
+    Ok(Some(text.trim_end_matches('\n').to_owned()))
+}
+
+fn effort_name(effort: Effort) -> &'static str {
+    match effort {
+        Effort::None => "none",
+        Effort::High => "high",
+    }
+}
+
+fn tools(path: &Path) -> Result<Vec<Value>> {
+    let text = load::read(path)?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{}: expected a JSON list of tools", path.display()))
+}
+
+fn session(args: &RunArgs) -> Result<Session> {
+    let loaded = load::model(&args.model)?;
+    let words = Words::of(&loaded.checkpoint)?;
+    if args.effort.is_some() && !words.has_effort() {
+        bail!("--effort: this model has no reasoning effort to choose\nLeave the flag out");
+    }
+    let cache = load::cache_plan(&args.model, &loaded.transformer, 1)?;
+    let settings = Settings {
+        sampling: sampling::params(&args.sampling, &loaded.checkpoint, args.effort)?,
+        max_tokens: args.max_tokens,
+        stop: args.stop.clone(),
+        raw: args.raw,
+    };
+    let engine = Engine::start(
+        Box::new(loaded.transformer),
+        EngineConfig {
+            max_context: Some(cache.max_context),
+            kv_memory: KvMemory::Pages(cache.pages),
+            ..EngineConfig::default()
+        },
+    )?;
+    Ok(Session {
+        engine,
+        words,
+        settings,
+        interrupt: Interrupt::install()?,
+        max_context: cache.max_context,
+    })
+}
+
+fn one_reply(
+    args: &RunArgs,
+    session: &Session,
+    mut conversation: Conversation,
+    prompt: &str,
+) -> Result<()> {
+    let prompt = if args.raw {
+        session.words.raw_prompt(prompt)?
+    } else {
+        conversation
+            .messages
+            .push(json!({"role": "user", "content": prompt}));
+        session.words.prompt(&conversation)?
+    };
+    let mut screen = Screen::new(shows_thinking(args));
+    let Session {
+        engine,
+        words,
+        settings,
+        interrupt,
+        ..
+    } = session;
+    let (_, cost) = generate::reply(engine, words, &prompt, settings, interrupt, |delta| {
+        screen.show(delta)
+    })?;
+    screen.end()?;
+    if !args.model.quiet {
+        report(&cost);
+    }
+    Ok(())
+}
+
+/// Thinking is shown on a terminal, unless told otherwise; into a pipe goes the answer alone.
+pub fn shows_thinking(args: &RunArgs) -> bool {
+    args.show_thinking || (!args.hide_thinking && io::stdout().is_terminal())
+}
+
+/// The line at the end: tokens, tokens a second, time to first token.
+pub fn report(cost: &Cost) {
+    let usage = cost.usage;
+    let seconds = cost.decoding.as_secs_f64();
+    let later = usage.generated_tokens.saturating_sub(1);
+    let speed = if seconds > 0.0 {
+        later as f64 / seconds
+    } else {
+        0.0
+    };
+    eprintln!(
+        "[{} prompt + {} tokens, {speed:.1} tokens/s, first token after {:.2} s, ended by {}, seed {}]",
+        usage.prompt_tokens,
+        usage.generated_tokens,
+        cost.first_token.as_secs_f64(),
+        cost.ended,
+        cost.seed
+    );
+}

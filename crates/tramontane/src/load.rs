@@ -1,0 +1,267 @@
+//! From a command line to a model that is ready to run: backend, checkpoint, weights and cache, said aloud on stderr.
+
+use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
+use crate::machine;
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use kernels::{Cpu, Format, Isa, KvType, PAGE_SIZE};
+use model::{
+    Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, Transformer, Weights,
+};
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model with its processor.
+pub struct Loaded {
+    /// What was found on disk.
+    pub checkpoint: Checkpoint,
+    /// The processor it runs on.
+    pub cpu: Arc<Cpu>,
+    /// The model, still without cache pages.
+    pub transformer: Transformer,
+}
+
+/// Opens the checkpoint a command names.
+pub fn checkpoint(args: &ModelArgs) -> Result<Checkpoint> {
+    let Some(path) = &args.model else {
+        bail!(
+            "no model given, and the built-in model `mini` is not part of this version yet\n\
+             Give one with -m: a Hugging Face directory or a .gguf file (`cargo xtask smollm2` fetches a small one)"
+        );
+    };
+    if !path.exists() {
+        bail!(not_found(path));
+    }
+    Ok(model::open(path)?)
+}
+
+fn not_found(path: &Path) -> String {
+    let name = path.display();
+    let is_hub_name =
+        !path.is_absolute() && path.components().count() == 2 && path.extension().is_none();
+    let advice = if is_hub_name {
+        "Hub names (owner/repo) need `pull`, which is not part of this version yet; give a path"
+    } else {
+        "Give an existing Hugging Face directory or .gguf file"
+    };
+    format!("there is no file or directory {name}\n{advice}")
+}
+
+/// The processor a command asks for.
+pub fn cpu(args: &ModelArgs) -> Result<Arc<Cpu>> {
+    let isa = args.isa.as_deref().map(Isa::from_name).transpose()?;
+    Ok(Arc::new(Cpu::new(isa, args.threads.map(usize::from))?))
+}
+
+/// Loads the model a command names, telling on stderr what runs where.
+pub fn model(args: &ModelArgs) -> Result<Loaded> {
+    let checkpoint = checkpoint(args)?;
+    let cpu = cpu(args)?;
+    if !args.quiet {
+        announce(args, &checkpoint, &cpu);
+    }
+    let weights = weights(&checkpoint, args.quiet)?;
+    let options = Options {
+        kv_type: kv_type(args, &checkpoint)?,
+        softmax_scale: softmax_scale(args),
+    };
+    if args.verbose {
+        for copy in &weights.report.repacked {
+            eprintln!(
+                "repacked: {} ({}), {} in memory",
+                copy.what,
+                copy.why,
+                bytes(copy.bytes)
+            );
+        }
+    }
+    let transformer = Transformer::new(cpu.clone(), checkpoint.config.clone(), weights, options);
+    Ok(Loaded {
+        checkpoint,
+        cpu,
+        transformer,
+    })
+}
+
+fn announce(args: &ModelArgs, checkpoint: &Checkpoint, cpu: &Cpu) {
+    use kernels::Backend;
+    let config = &checkpoint.config;
+    let parameters = checkpoint.parameters();
+    eprintln!(
+        "{}: {} layers, {} parameters ({} active)",
+        config.architecture,
+        config.num_layers,
+        count(parameters.total),
+        count(parameters.active)
+    );
+    eprintln!("{}", cpu.describe());
+    for gpu in machine::graphics_processors() {
+        eprintln!("{gpu} is present and not used yet: everything runs on the CPU");
+    }
+    if args.verbose {
+        config
+            .notes
+            .iter()
+            .for_each(|note| eprintln!("note: {note}"));
+    }
+}
+
+/// Maps the weights, with a progress bar on a terminal.
+fn weights(checkpoint: &Checkpoint, quiet: bool) -> Result<Weights> {
+    let bar = if quiet || !stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(0)
+    };
+    if let Ok(style) = ProgressStyle::with_template("loading {wide_bar} {pos}/{len}") {
+        bar.set_style(style);
+    }
+    let weights = checkpoint.load(&|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(weights)
+}
+
+/// How the cache stores values: as asked, else exactly for an F32 checkpoint and in bf16 for all others.
+pub fn kv_type(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<KvType> {
+    match args.kv_type {
+        Some(KvTypeArg::F32) => Ok(KvType::F32),
+        Some(KvTypeArg::Bf16) => Ok(KvType::Bf16),
+        Some(KvTypeArg::Q8) => {
+            bail!("--kv-type q8 is not part of this version yet\nUse bf16 or f32")
+        }
+        None if main_format(checkpoint) == Some(Format::F32) => Ok(KvType::F32),
+        None => Ok(KvType::Bf16),
+    }
+}
+
+/// The format most of a checkpoint's bytes are stored in.
+fn main_format(checkpoint: &Checkpoint) -> Option<Format> {
+    let bytes_in = |format| -> usize {
+        let stored = checkpoint
+            .tensors()
+            .iter()
+            .filter(|t| t.storage == Storage::Known(format));
+        stored.map(|tensor| tensor.data.len()).sum()
+    };
+    Format::ALL
+        .into_iter()
+        .max_by_key(|&format| bytes_in(format))
+}
+
+/// Whose softmax scale was asked for.
+pub fn softmax_scale(args: &ModelArgs) -> SoftmaxScale {
+    match args.softmax_scale {
+        SoftmaxScaleArg::Vendor => SoftmaxScale::Vendor,
+        SoftmaxScaleArg::Transformers => SoftmaxScale::Transformers,
+    }
+}
+
+/// A KV cache to run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachePlan {
+    /// Tokens of a prompt and its reply together.
+    pub max_context: usize,
+    /// Pages for all sequences.
+    pub pages: usize,
+}
+
+/// The cache for `sequences` at once: the context as asked, else the model's, and both held down to what memory allows.
+/// Says so when it holds the context down.
+pub fn cache_plan(
+    args: &ModelArgs,
+    transformer: &Transformer,
+    sequences: usize,
+) -> Result<CachePlan> {
+    let limit = transformer.max_context();
+    let asked = args.ctx.unwrap_or(limit);
+    if asked == 0 || asked > limit {
+        bail!(
+            "--ctx {asked}: expected 1 to {limit}, the model's context\nGive a number in that range"
+        );
+    }
+    let wanted = asked.div_ceil(PAGE_SIZE).saturating_mul(sequences);
+    // Half of what is free: the mapped weights need the rest to stay in memory.
+    let memory = machine::available_memory().unwrap_or(u64::MAX);
+    let fitting = memory / 2 / transformer.page_bytes().max(1) as u64;
+    let pages = wanted.min(usize::try_from(fitting).unwrap_or(usize::MAX));
+    let max_context = asked.min(pages * PAGE_SIZE);
+    if pages == 0 || (args.ctx.is_some() && max_context < asked) {
+        let needed = asked.div_ceil(PAGE_SIZE) as u64 * transformer.page_bytes() as u64;
+        bail!(
+            "not enough memory for a KV cache of {asked} tokens: it takes {}, of {} free\n\
+             Free some memory, or use a smaller --ctx",
+            bytes(needed),
+            bytes(memory)
+        );
+    }
+    if max_context < asked && !args.quiet {
+        eprintln!(
+            "context held down to {max_context} of {asked} tokens: {} of memory are free",
+            bytes(memory)
+        );
+    }
+    Ok(CachePlan { max_context, pages })
+}
+
+/// Values cached a token, and what they take.
+pub fn kv_bytes_per_token(config: &Config, kv_type: KvType) -> u64 {
+    let value_bytes = match kv_type {
+        KvType::F32 => 4,
+        KvType::Bf16 => 2,
+    };
+    (config.kv_row_width() * config.num_layers * value_bytes) as u64
+}
+
+/// A size for people.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+/// A count of parameters for people.
+pub fn count(n: u64) -> String {
+    match n {
+        0..1_000_000 => n.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
+        _ => format!("{:.2}B", n as f64 / 1e9),
+    }
+}
+
+/// The bytes of a file, or an error that says which.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts_are_short() {
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(23_040), "22.5 KiB");
+        assert_eq!(bytes(67_200_000_000), "62.6 GiB");
+        assert_eq!(count(134_515_008), "134.5M");
+        assert_eq!(count(118_972_826_624), "118.97B");
+    }
+
+    #[test]
+    fn a_hub_name_is_told_from_a_path() {
+        assert!(not_found(Path::new("owner/repo")).contains("pull"));
+        assert!(!not_found(Path::new("dir/model.gguf")).contains("pull"));
+    }
+}
