@@ -5,7 +5,9 @@
 #[path = "../../crates/model/tests/loader_support/mod.rs"]
 mod loader_support;
 
-use loader_support::{GgufFile, Meta, f32_safetensors, llama_gguf, mistral4_gguf, safetensors};
+use loader_support::{
+    GgufFile, Meta, f32_safetensors, llama_gguf, mistral4_gguf, quantised_gguf, safetensors,
+};
 use std::io;
 use std::path::Path;
 
@@ -75,6 +77,11 @@ fn gguf(folder: &Path) -> io::Result<()> {
         ("mistral4", mistral4_gguf()),
         ("deepseek2", deepseek),
         ("empty", empty),
+        ("q4_0", quantised_gguf(2, 32, 18)),
+        ("q5_1", quantised_gguf(7, 32, 24)),
+        ("q8_0", quantised_gguf(8, 32, 34)),
+        ("q4_k", quantised_gguf(12, 256, 144)),
+        ("q6_k", quantised_gguf(14, 256, 210)),
     ] {
         write(folder, name, &file.write())?;
     }

@@ -9,7 +9,7 @@
 mod loader_support;
 
 use kernels::Bytes;
-use loader_support::{GgufFile, Meta, f32_tensor, llama_gguf, mistral4_gguf};
+use loader_support::{GgufFile, Meta, f32_tensor, llama_gguf, mistral4_gguf, quantised_gguf};
 use model::{Checkpoint, FeedForwardWeights, Gguf, open};
 use std::path::Path;
 
@@ -468,17 +468,8 @@ fn values_that_are_not_finite_are_named() {
         matrix,
         &["tensor blk.0.attn_v.weight: row 1 of 4 (F32) holds a value that is NaN or infinite"],
     );
-    // A Q8_0 block with a scale that is not a number: 32 columns, the second row.
-    let mut wide = llama_gguf();
-    wide.set("llama.feed_forward_length", Meta::U32(32));
-    for (name, dims) in [
-        ("blk.0.ffn_gate.weight", [8, 32]),
-        ("blk.0.ffn_up.weight", [8, 32]),
-    ] {
-        *wide.tensor(name) = f32_tensor(name, &dims);
-    }
-    let down = wide.tensor("blk.0.ffn_down.weight");
-    (down.dims, down.kind, down.data) = (vec![32, 8], 8, vec![0; 34 * 8]);
+    // A Q8_0 block with a scale that is not a number, in the second row.
+    let mut wide = quantised_gguf(8, 32, 34);
     load(wide.write()).unwrap();
     wide.tensor("blk.0.ffn_down.weight").data[34..36].copy_from_slice(&0x7e00_u16.to_le_bytes());
     complains(

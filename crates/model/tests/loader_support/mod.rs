@@ -273,6 +273,20 @@ pub fn mistral4_gguf() -> GgufFile {
     )
 }
 
+/// The `llama` of [`llama_gguf`] with `ffn_down` in a quantised type: its number, values and bytes a block.
+pub fn quantised_gguf(kind: u32, block: u64, block_bytes: usize) -> GgufFile {
+    let mut file = llama_gguf();
+    file.set("llama.feed_forward_length", Meta::U32(block as u32));
+    for name in ["blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"] {
+        // F16, to keep the file small.
+        let half = file.tensor(name);
+        (half.dims, half.kind, half.data) = (vec![8, block], 1, vec![0; 8 * 2 * block as usize]);
+    }
+    let down = file.tensor("blk.0.ffn_down.weight");
+    (down.dims, down.kind, down.data) = (vec![block, 8], kind, vec![0; 8 * block_bytes]);
+    file
+}
+
 /// A safetensors file from a header text and data.
 pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     let mut out = (header.len() as u64).to_le_bytes().to_vec();
