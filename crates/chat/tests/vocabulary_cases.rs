@@ -1,5 +1,7 @@
 //! Vocabularies against `fixtures/vocabulary`: ids of Python's `tokenizers`, and of SentencePiece's definition.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::PathBuf;
 

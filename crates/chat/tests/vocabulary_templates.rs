@@ -1,5 +1,7 @@
 //! Chat templates against `fixtures/vocabulary`: what transformers makes of the same conversations.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -3,4 +3,5 @@
 //! All of them speak of the same control tokens. Must not know: HTTP, sampling.
 
 pub mod encode;
+pub mod grammar;
 pub mod parse;
