@@ -1,0 +1,126 @@
+//! Thousands of random requests, sound and broken, against mistral-common 1.13.1: the same ids, and the same refused
+//! for the same kind of reason. Made by `fixtures/make_chat_cases.py`.
+
+#![expect(clippy::unwrap_used, reason = "a test's own fixtures")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use chat::tekken::Version;
+use chat::{ChatError, Tekken};
+use serde_json::Value;
+use support::{fixture, hash, tekken, unpacked};
+
+/// The ids of a body, or why it is refused.
+fn ids_of(body: &str, tekken: &Tekken) -> Result<Vec<u32>, ChatError> {
+    let conversation = chat::validate(chat::request::parse(body.as_bytes())?, tekken)?;
+    let prompt = chat::encode(&conversation, tekken)?;
+    for image in &prompt.images {
+        let tokens = &prompt.ids[image.start..][..image.grid.num_tokens()];
+        assert!(
+            tokens.iter().all(|id| [10, 12, 13].contains(id)),
+            "images know their places"
+        );
+    }
+    Ok(prompt.ids)
+}
+
+/// Puts the images of `images.json` in the places of `@imgN@`.
+fn with_images(body: &str, images: &[String]) -> String {
+    let mut parts = body.split("@img");
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (number, rest) = part.split_once('@').unwrap();
+        out.push_str(&images[number.parse::<usize>().unwrap()]);
+        out.push_str(rest);
+    }
+    out
+}
+
+/// The cases of a version: how many there are, and the differences.
+fn compare(version: Version, at_least: usize) {
+    let images: Vec<String> =
+        serde_json::from_slice(&std::fs::read(fixture("chat/images.json")).unwrap()).unwrap();
+    let cases = String::from_utf8(unpacked(&format!(
+        "chat/requests-{}.jsonl.gz",
+        version.name()
+    )))
+    .unwrap();
+    let tekken = tekken(version);
+    let (mut count, mut refused) = (0, 0);
+    let mut wrong = Vec::new();
+    let mut other_kinds: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for line in cases.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let body = case["body"].as_str().unwrap();
+        let got = ids_of(&with_images(body, &images), &tekken);
+        count += 1;
+        refused += usize::from(got.is_err());
+        match (&got, case["ids"].as_str(), case["error"].as_str()) {
+            (Ok(ids), Some(expected), None) if format!("{:016x}", hash(ids)) == expected => {}
+            (Err(error), None, Some(kind)) if error.kind() == kind => {}
+            (Err(error), None, Some(kind)) => {
+                other_kinds
+                    .entry((kind.to_owned(), error.kind()))
+                    .or_default()
+                    .push(format!("{error}\n  {body}"));
+            }
+            (Ok(ids), _, error) => {
+                let text = tekken.decode(ids, chat::tekken::SpecialPolicy::Keep);
+                wrong.push(format!(
+                    "{body}\n  expected {error:?} or other ids, got {text:?}"
+                ));
+            }
+            (Err(error), _, _) => {
+                wrong.push(format!("{body}\n  expected to be accepted, got {error}"))
+            }
+        }
+    }
+    for ((theirs, ours), cases) in &other_kinds {
+        eprintln!(
+            "{}: {} refused as {ours}, by the reference as {theirs}",
+            version.name(),
+            cases.len()
+        );
+        if std::env::var_os("SHOW_KINDS").is_some() {
+            cases.iter().for_each(|case| eprintln!("    {case}"));
+        }
+    }
+    wrong.truncate(10);
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} differ, such as\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(
+        count >= at_least && refused > at_least / 20 && refused < count / 2,
+        "{count} cases, {refused} refused"
+    );
+}
+
+#[test]
+fn version_15() {
+    compare(Version::V15, 5000);
+}
+
+#[test]
+fn version_13() {
+    compare(Version::V13, 500);
+}
+
+#[test]
+fn version_11() {
+    compare(Version::V11, 500);
+}
+
+#[test]
+fn version_7() {
+    compare(Version::V7, 500);
+}
+
+#[test]
+fn version_3() {
+    compare(Version::V3, 500);
+}
