@@ -153,21 +153,20 @@ fn check_call_ids(messages: &[Message]) -> Result<(), ChatError> {
     for (index, message) in messages.iter().enumerate().skip(1) {
         match message {
             Message::Tool { tool_call_id, .. } => {
-                let id = tool_call_id.as_deref();
-                if id.is_some_and(|id| observed.contains(id)) {
+                let id = tool_call_id.as_deref().unwrap_or_default();
+                if observed.contains(id) {
                     return structure(format!(
                         "messages[{index}]: duplicate tool call id {id:?} in tool results; each call has one result"
                     ));
                 }
-                match id.filter(|id| expected.contains(id)) {
-                    Some(id) => observed.insert(id),
-                    None => {
-                        return structure(format!(
-                            "messages[{index}]: unexpected tool call id {id:?} in tool results; it must be an id of \
-                             the calls before"
-                        ));
-                    }
-                };
+                // A missing id is no id of any call, not even of one whose id is empty.
+                if tool_call_id.is_none() || !expected.contains(id) {
+                    return structure(format!(
+                        "messages[{index}]: unexpected tool call id {id:?} in tool results; it must be an id of the \
+                         calls before"
+                    ));
+                }
+                observed.insert(id);
             }
             Message::Assistant { tool_calls, .. } => {
                 if expected.len() != observed.len() {
