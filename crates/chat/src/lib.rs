@@ -10,7 +10,7 @@
 //! # Ok(())
 //! # }
 //! ```
-//! Pure: no files, no network, no clock, no threads. Must not know: models, weights, sampling, HTTP.
+//! Pure: no files, no network, no clock, and no threads but the one on whose stack a template is rendered. Must not know: models, weights, sampling, HTTP.
 
 mod base64;
 pub mod error;

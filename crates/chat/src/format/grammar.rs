@@ -285,63 +285,91 @@ pub fn render(request: &GrammarRequest<'_>, tekken: &Tekken) -> Result<Option<St
         // Text before a call would allow any answer and defeat the schema.
         plan.body = Body::Calls;
     }
-    let special = |name: &str| {
-        let id = tekken.special(name).map(|id| format!("<[{id}]>"));
-        id.ok_or_else(|| {
-            ChatError::UnsupportedTokenizerFeature(format!("the tokenizer has no {name} token"))
-        })
-    };
-    let thinks = tekken.version() >= Version::V13 && tekken.special("[THINK]").is_some();
-    let think = if thinks { "think? " } else { "" };
+    Rules {
+        plan: &plan,
+        schema: schema.as_ref(),
+        tekken,
+    }
+    .text(request.parallel_tool_calls)
+    .map(Some)
+}
 
-    let mut rules = Vec::new();
-    rules.push(match (&schema, plan.json_only) {
-        (None, _) => "start: body".to_owned(),
-        (Some(_), true) => "start: json_grammar".to_owned(),
-        (Some(_), false) => "start: body | json_grammar".to_owned(),
-    });
-    if let Some(schema) = &schema {
-        // Only models whose settings say what is wanted think before JSON.
-        let think = if tekken.version() >= Version::V15 {
-            think
-        } else {
-            ""
-        };
-        rules.push(format!(
-            "json_grammar: {think}SAFE_WS? %json {}",
-            schema.dumps()
-        ));
+/// What the rules are written from.
+struct Rules<'a> {
+    plan: &'a Plan<'a>,
+    /// The schema that the answer is held to.
+    schema: Option<&'a Value>,
+    tekken: &'a Tekken,
+}
+
+impl Rules<'_> {
+    fn text(&self, parallel: bool) -> Result<String, ChatError> {
+        let thinks =
+            self.tekken.version() >= Version::V13 && self.tekken.special("[THINK]").is_some();
+        let think = if thinks { "think? " } else { "" };
+        let mut rules = Vec::new();
+        rules.push(match (self.schema, self.plan.json_only) {
+            (None, _) => "start: body".to_owned(),
+            (Some(_), true) => "start: json_grammar".to_owned(),
+            (Some(_), false) => "start: body | json_grammar".to_owned(),
+        });
+        if let Some(schema) = self.schema {
+            // Only models whose settings say what is wanted think before JSON.
+            let think = if self.tekken.version() >= Version::V15 {
+                think
+            } else {
+                ""
+            };
+            rules.push(format!(
+                "json_grammar: {think}SAFE_WS? %json {}",
+                schema.dumps()
+            ));
+        }
+        rules.push(match self.plan.body {
+            Body::Auto => format!("body: {think}(content | fcalls)"),
+            Body::Calls => format!("body: {think}fcalls"),
+            Body::Text => format!("body: {think}content"),
+        });
+        if self.plan.body != Body::Text {
+            let before = self.before_calls(thinks);
+            let (begin, arguments) = (self.special("[TOOL_CALLS]")?, self.special("[ARGS]")?);
+            rules.push(format!(
+                "fcalls: {before}{}",
+                calls(self.plan, parallel, &begin, &arguments)
+            ));
+            rules.push(r"pretool_content: (/[ \t\r\n]+/ | /[^{\[\s](.|\n)*/)+".to_owned());
+        }
+        rules.push(r"content: (/(.|\n)+/)+".to_owned());
+        if thinks {
+            let (begin, end) = (self.special("[THINK]")?, self.special("[/THINK]")?);
+            rules.push(format!("think: {begin} content {end}"));
+        }
+        rules.push(r"SAFE_WS: /[ \t\r\n]{1,8}/".to_owned());
+        Ok(rules.join("\n") + "\n")
     }
-    let before_calls = match (thinks, schema.is_some() && !plan.json_only, plan.body) {
-        (true, true, _) => "pretool_content? ",
-        (true, false, _) | (false, _, Body::Auto) => "content? ",
-        (false, _, _) => "",
-    };
-    rules.push(match plan.body {
-        Body::Auto => format!("body: {think}(content | fcalls)"),
-        Body::Calls => format!("body: {think}fcalls"),
-        Body::Text => format!("body: {think}content"),
-    });
-    if plan.body != Body::Text {
-        let calls = calls(
-            &plan,
-            request.parallel_tool_calls,
-            &special("[TOOL_CALLS]")?,
-            &special("[ARGS]")?,
-        );
-        rules.push(format!("fcalls: {before_calls}{calls}"));
-        rules.push(r"pretool_content: (/[ \t\r\n]+/ | /[^{\[\s](.|\n)*/)+".to_owned());
+
+    /// The text that may precede the first call.
+    fn before_calls(&self, thinks: bool) -> &'static str {
+        match (
+            thinks,
+            self.schema.is_some() && !self.plan.json_only,
+            self.plan.body,
+        ) {
+            (true, true, _) => "pretool_content? ",
+            (true, false, _) | (false, _, Body::Auto) => "content? ",
+            (false, _, _) => "",
+        }
     }
-    rules.push(r"content: (/(.|\n)+/)+".to_owned());
-    if thinks {
-        rules.push(format!(
-            "think: {} content {}",
-            special("[THINK]")?,
-            special("[/THINK]")?
-        ));
+
+    /// A special token as grammars write it.
+    fn special(&self, name: &str) -> Result<String, ChatError> {
+        self.tekken
+            .special(name)
+            .map(|id| format!("<[{id}]>"))
+            .ok_or_else(|| {
+                ChatError::UnsupportedTokenizerFeature(format!("the tokenizer has no {name} token"))
+            })
     }
-    rules.push(r"SAFE_WS: /[ \t\r\n]{1,8}/".to_owned());
-    Ok(Some(rules.join("\n") + "\n"))
 }
 
 /// One alternative for each tool that a call may be to.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessorWrapper, Tokenizer};
 
 use super::Vocabulary;
 use super::bytes::{Spelled, Spelling, TokenTable};
@@ -68,6 +68,7 @@ impl TokenizerConfig {
 struct File {
     model: Model,
     decoder: Option<Value>,
+    post_processor: Option<Value>,
     #[serde(default)]
     added_tokens: Vec<Added>,
 }
@@ -108,7 +109,9 @@ pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary,
     parsing
         .with_truncation(None)
         .map_err(|error| malformed(&error))?
-        .with_padding(None);
+        .with_padding(None)
+        // What it adds is for the caller to add; nothing else here would ever call it.
+        .with_post_processor(None::<PostProcessorWrapper>);
 
     let vocabulary = parsing.get_vocab(true);
     let added: HashSet<u32> = file.added_tokens.iter().map(|token| token.id).collect();
@@ -132,11 +135,11 @@ pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary,
 
     let id = |name: &Option<String>| name.as_deref().and_then(|name| parsing.token_to_id(name));
     let (bos, eos) = (id(&config.bos_token), id(&config.eos_token));
-    let first = |with_special| {
-        let encoding = parsing.encode_fast("a", with_special).ok()?;
-        encoding.get_ids().first().copied()
-    };
-    let template_adds_bos = bos.is_some() && first(true) == bos && first(false) != bos;
+    let template = file.post_processor.unwrap_or(Value::Null);
+    let template_adds_bos = config
+        .bos_token
+        .as_deref()
+        .is_some_and(|name| begins_with(&template, name));
     let built = Vocabulary {
         adds_bos: bos.is_some() && config.add_bos_token.unwrap_or(template_adds_bos),
         table: TokenTable::new(spelled, spelling)?,
@@ -147,6 +150,25 @@ pub(super) fn build(json: &[u8], config: &TokenizerConfig) -> Result<Vocabulary,
         parsing,
     };
     Ok(built.with_eos(eos.as_slice()))
+}
+
+/// Whether a text is encoded with the special token `name` in front.
+fn begins_with(post_processor: &Value, name: &str) -> bool {
+    let inner = post_processor
+        .get("processors")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let first = |member: &Value| {
+        let first = member
+            .get("single")?
+            .get(0)?
+            .get("SpecialToken")?
+            .get("id")?;
+        Some(first.as_str() == Some(name))
+    };
+    std::iter::once(post_processor)
+        .chain(inner)
+        .any(|member| first(member) == Some(true))
 }
 
 /// The decoder and, if it is a sequence, its members.
