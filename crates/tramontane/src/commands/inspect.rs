@@ -279,12 +279,16 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         load::count(p.active),
         load::count(p.embedding)
     )?;
-    writeln!(out, "\nconfiguration")?;
+    let mut file = "";
     for number in &report.config {
+        if number.file != file {
+            file = &number.file;
+            writeln!(out, "\nconfiguration, from {file}")?;
+        }
         writeln!(
             out,
-            "  {:<36} {:<14} {}: {}",
-            number.name, number.value, number.file, number.key
+            "  {:<32} {:<14} {}",
+            number.name, number.value, number.key
         )?;
     }
     for note in &report.notes {

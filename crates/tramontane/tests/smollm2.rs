@@ -1,0 +1,79 @@
+//! A real model end to end: SmolLM2-135M-Instruct, quantised to Q4_1 by its publisher.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{root, smollm2, stdout};
+
+#[test]
+fn it_answers_a_question() {
+    let Some(model) = smollm2() else { return };
+    let reply = stdout(
+        &[
+            "run",
+            "-m",
+            &model,
+            "--temperature",
+            "0",
+            "What is the capital of France?",
+        ],
+        "",
+    );
+    assert!(reply.contains("Paris"), "{reply}");
+}
+
+#[test]
+fn text_survives_its_tokens() {
+    let Some(model) = smollm2() else { return };
+    let ids = stdout(&["tokenize", "-m", &model, "Hello, world!"], "");
+    // llama.cpp and Python's tokenizers agree on these.
+    assert_eq!(ids.trim(), r#"{"ids":[19556,28,905,17]}"#);
+}
+
+/// llama-perplexity's protocol: chunks of `context` tokens, each by itself, the second half of each scored.
+#[test]
+fn perplexity_is_that_of_llama_cpp() {
+    let Some(model) = smollm2() else { return };
+    let golden = std::fs::read(root().join("fixtures/goldens/smollm2-perplexity.json")).unwrap();
+    let golden: Value = serde_json::from_slice(&golden).unwrap();
+    let (context, chunks) = (
+        golden["context"].as_u64().unwrap() as usize,
+        golden["chunks"].as_u64().unwrap() as usize,
+    );
+    let text = std::fs::read_to_string(root().join(golden["text"].as_str().unwrap())).unwrap();
+
+    let ids: Value = serde_json::from_str(&stdout(&["tokenize", "-m", &model], &text)).unwrap();
+    let ids: Vec<u64> = ids["ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_u64().unwrap())
+        .collect();
+    let input: String = ids
+        .chunks_exact(context)
+        .take(chunks)
+        .map(|ids| format!("{}\n", json!({"ids": ids})))
+        .collect();
+    let scored = stdout(&["score", "-m", &model, "--input", "-"], &input);
+
+    let (mut sum, mut count) = (0.0, 0);
+    for line in scored.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let logprobs = line["logprobs"].as_array().unwrap();
+        for logprob in &logprobs[context / 2 + 1..] {
+            sum -= logprob.as_f64().unwrap();
+            count += 1;
+        }
+    }
+    assert_eq!(count, chunks * (context - context / 2 - 1));
+    let perplexity = (sum / f64::from(count as u32)).exp();
+    let expected = golden["perplexity"].as_f64().unwrap();
+    println!(
+        "perplexity {perplexity:.4}, llama.cpp {expected:.4}: {:+.3} %",
+        (perplexity / expected - 1.0) * 100.0
+    );
+    assert!(
+        (perplexity / expected - 1.0).abs() <= 5e-3,
+        "{perplexity} against {expected}"
+    );
+}
