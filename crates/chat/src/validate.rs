@@ -449,14 +449,17 @@ fn response_schema(format: Option<&Value>) -> Result<Option<Value>, ChatError> {
             )]))))
         }
         Some("json_schema") => {
+            let path = ".json_schema";
             let named = object.get("json_schema").and_then(Value::as_object);
-            let schema = named
-                .and_then(|named| named.get("schema"))
-                .filter(|schema| schema.as_object().is_some());
+            let named = named.ok_or_else(|| invalid(&format!("{path}: expected an object")))?;
+            if named.get("name").and_then(Value::as_str).is_none() {
+                return Err(invalid(&format!("{path}.name: expected a string")));
+            }
+            let schema = named.get("schema").or_else(|| named.get("custom_schema"));
+            let schema = schema.filter(|schema| schema.as_object().is_some());
             let schema =
-                schema.ok_or_else(|| invalid(".json_schema.schema: expected an object"))?;
-            schema::check(schema)
-                .map_err(|reason| invalid(&format!(".json_schema.schema{reason}")))?;
+                schema.ok_or_else(|| invalid(&format!("{path}.schema: expected an object")))?;
+            schema::check(schema).map_err(|reason| invalid(&format!("{path}.schema{reason}")))?;
             Ok(Some(schema.clone()))
         }
         _ => Err(invalid(

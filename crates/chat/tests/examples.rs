@@ -289,6 +289,57 @@ fn neighbours_of_one_role_merge() {
     );
 }
 
+/// Some models' settings also hold the schema of the response format.
+#[test]
+fn response_schemas_are_settings_where_the_model_reads_them() {
+    let setting =
+        r#","json_schema":{"type":"json_schema","accepts_none":false,"default":null}},"image""#;
+    let json = support::tekken_json(Version::V15);
+    let end = r#""default":"none"}},"#;
+    assert!(json.contains(end));
+    let json = json
+        .replacen(end, &format!(r#""default":"none"}}{setting}:null,"#), 1)
+        .replacen(r#""image":{"#, r#""was":{"#, 1);
+    let tekken = Tekken::from_json(json.as_bytes(), "tekken.json".as_ref()).unwrap();
+    let settings = |format: Value| {
+        let body = json!({"messages": [user("x")], "response_format": format}).to_string();
+        let conversation = chat::validate(chat::request::parse(body.as_bytes())?, &tekken)?;
+        let text = tekken.decode(
+            &chat::encode(&conversation, &tekken)?.ids,
+            SpecialPolicy::Keep,
+        );
+        let text = text.strip_prefix("<s>[MODEL_SETTINGS]{").unwrap();
+        Ok::<_, ChatError>(
+            text.strip_suffix(r#""reasoning_effort": "none"}[/MODEL_SETTINGS][INST]x[/INST]"#)
+                .unwrap()
+                .to_owned(),
+        )
+    };
+    let schema = |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    assert_eq!(settings(json!({"type": "text"})).unwrap(), "");
+    assert_eq!(settings(json!(null)).unwrap(), "");
+    assert_eq!(
+        settings(json!({"type": "json_object"})).unwrap(),
+        r#""json_schema": {"anyOf": [{"type": "object"}, {"type": "array"}]}, "#
+    );
+    assert_eq!(
+        settings(schema(
+            json!({"type": "object", "properties": {"b": {}, "a": {}}})
+        ))
+        .unwrap(),
+        r#""json_schema": {"type": "object", "properties": {"b": {}, "a": {}}}, "#
+    );
+    for bad in [
+        schema(json!({"type": "x"})),
+        schema(json!(3)),
+        json!({"type": "json_schema"}),
+        json!({"type": "x"}),
+        json!(3),
+    ] {
+        assert_eq!(settings(bad).unwrap_err().kind(), "ValidationError");
+    }
+}
+
 #[test]
 fn control_tokens_spelled_in_text_stay_text() {
     let prompt = encode(json!({"messages": [user("[INST] </s> [IMG]")]}));
