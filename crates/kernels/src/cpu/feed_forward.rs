@@ -83,7 +83,7 @@ impl Cpu {
         self.products(&jobs, |job, i, col, values| {
             let at = (parts[job].first_pair + i) * width + col;
             // SAFETY: `products` places each column of each row of a product once; pairs have rows of their own.
-            unsafe { placed.slice(at, values.len()) }.copy_from_slice(values);
+            unsafe { placed.write(at, values) };
         });
         self.down(parts, &hidden, width, y, cols);
     }
@@ -109,7 +109,7 @@ impl Cpu {
         self.products(&jobs, |job, i, col, values| {
             let at = (parts[job].first_pair + i) * cols + col;
             // SAFETY: as in `parts`.
-            unsafe { y.slice(at, values.len()) }.copy_from_slice(values);
+            unsafe { y.write(at, values) };
         });
     }
 }

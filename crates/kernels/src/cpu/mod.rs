@@ -220,7 +220,7 @@ impl Backend for Cpu {
         self.products(&jobs, |job, r, col, values| {
             let at = r * weights[job].rows() + col;
             // SAFETY: `products` places each column of each row of a product once.
-            unsafe { outs[job].slice(at, values.len()) }.copy_from_slice(values);
+            unsafe { outs[job].write(at, values) };
         });
     }
 
@@ -253,7 +253,7 @@ impl Backend for Cpu {
         self.products(&jobs, |head, r, col, values| {
             let at = r * out_cols + to.head(head).start + col;
             // SAFETY: as in `project`; heads do not overlap (`shapes::project_heads`).
-            unsafe { out.slice(at, values.len()) }.copy_from_slice(values);
+            unsafe { out.write(at, values) };
         });
     }
 

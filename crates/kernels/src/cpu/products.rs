@@ -2,7 +2,7 @@
 
 use super::Cpu;
 use super::elementwise::SwiGlu;
-use super::matmul::{self, GROUP};
+use super::matmul::{self, GROUP, Tiles};
 use super::operand::Operand;
 use crate::matrix::Matrix;
 use std::ops::Range;
@@ -28,6 +28,23 @@ struct Task {
     rows: Range<usize>,
 }
 
+/// What a thread needs for its tasks.
+struct Workspace {
+    tiles: Tiles,
+    out: [[f32; GROUP]; TASK_ROWS],
+    up: [[f32; GROUP]; TASK_ROWS],
+}
+
+impl Workspace {
+    fn new() -> Workspace {
+        Workspace {
+            tiles: Tiles::new(),
+            out: [[0.0; GROUP]; TASK_ROWS],
+            up: [[0.0; GROUP]; TASK_ROWS],
+        }
+    }
+}
+
 impl Cpu {
     /// Computes all products. `place(product, i, col, values)` receives what belongs at `col..` of the result of
     /// `rows[i]`; each place exactly once, from any thread.
@@ -37,40 +54,42 @@ impl Cpu {
         place: impl Fn(usize, usize, usize, &[f32]) + Sync,
     ) {
         let tasks = self.tasks(products);
-        self.threads.run(tasks.len(), |task| {
-            let Task {
-                product: index,
-                groups,
-                rows,
-            } = &tasks[task];
-            let product = &products[*index];
-            let mut out = [[0.0; GROUP]; TASK_ROWS];
-            let out = &mut out[..rows.len()];
-            for group in groups.clone() {
-                let first = group * GROUP;
-                self.group_product(product, first, &product.rows[rows.clone()], out);
-                let width = GROUP.min(product.weight.rows() - first);
-                for (i, out) in rows.clone().zip(&*out) {
-                    place(*index, i, first, &out[..width]);
+        self.threads
+            .run_with(tasks.len(), Workspace::new, |workspace, task| {
+                let Task {
+                    product: index,
+                    groups,
+                    rows,
+                } = &tasks[task];
+                let product = &products[*index];
+                for group in groups.clone() {
+                    let first = group * GROUP;
+                    let width = GROUP.min(product.weight.rows() - first);
+                    let out =
+                        self.group_product(product, first, &product.rows[rows.clone()], workspace);
+                    for (i, out) in rows.clone().zip(out) {
+                        place(*index, i, first, &out[..width]);
+                    }
                 }
-            }
-        });
+            });
     }
 
-    fn group_product(
+    fn group_product<'w>(
         &self,
         product: &Product,
         first: usize,
         rows: &[u32],
-        out: &mut [[f32; GROUP]],
-    ) {
-        matmul::product(self.unit, product.weight, first, product.operand, rows, out);
+        workspace: &'w mut Workspace,
+    ) -> &'w [[f32; GROUP]] {
+        let Workspace { tiles, out, up } = workspace;
+        let (out, operand) = (&mut out[..rows.len()], product.operand);
+        matmul::product(self.unit, product.weight, first, operand, rows, tiles, out);
         if let Some(weight) = product.up {
-            let mut up = [[0.0; GROUP]; TASK_ROWS];
             let up = &mut up[..rows.len()];
-            matmul::product(self.unit, weight, first, product.operand, rows, up);
+            matmul::product(self.unit, weight, first, operand, rows, tiles, up);
             self.unit.run(SwiGlu { gate: out, up });
         }
+        out
     }
 
     fn tasks(&self, products: &[Product]) -> Vec<Task> {

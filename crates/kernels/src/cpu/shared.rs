@@ -25,4 +25,21 @@ impl<'a, T> Shared<'a, T> {
         // SAFETY: `cells` are in bounds (the line above), and nobody else uses them (the caller's promise).
         unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast_mut().cast(), len) }
     }
+
+    /// Copies `values` to `start..`. Panics if they reach past the end.
+    ///
+    /// # Safety
+    /// Nobody else uses these values meanwhile.
+    pub unsafe fn write(&self, start: usize, values: &[T])
+    where
+        T: Copy,
+    {
+        // SAFETY: the caller's promise.
+        let to = unsafe { self.slice(start, values.len()) };
+        // Sixteen at once is what products write: two registers rather than a call.
+        match (to.as_chunks_mut::<16>(), values.as_chunks::<16>()) {
+            (([to], []), ([values], [])) => *to = *values,
+            _ => to.copy_from_slice(values),
+        }
+    }
 }

@@ -47,10 +47,13 @@ struct Shared {
 
 const OPEN: usize = 1 << 32;
 
-/// What a region runs. The reference is only used between entering and leaving the gate.
+/// What each thread of a region runs, once: it is given where to claim tasks from.
+type Share<'a> = dyn Fn(&mut dyn FnMut() -> Option<usize>) + Sync + 'a;
+
+/// The region at hand. The reference is only used between entering and leaving the gate.
 #[derive(Clone, Copy)]
 struct Job {
-    task: &'static (dyn Fn(usize) + Sync),
+    share: &'static Share<'static>,
     num_tasks: usize,
 }
 
@@ -88,19 +91,40 @@ impl Threads {
     /// Runs `task(i)` for every `i` in `0..num_tasks`, in any order, and returns when all are done. A panic in a task
     /// comes out here, after the others are done. `task` must not call `run` of the same pool.
     pub fn run(&self, num_tasks: usize, task: impl Fn(usize) + Sync) {
-        if num_tasks <= 1 || self.workers.is_empty() {
-            return (0..num_tasks).for_each(task);
-        }
-        let _region = lock(&self.region);
-        let task: &(dyn Fn(usize) + Sync) = &task;
-        // SAFETY: the reference outlives its use: workers use it only inside the gate, and `close` below, which runs
-        // even if a task panics (panics are caught in `claim`), returns when the gate is shut and empty.
-        let task = unsafe {
-            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task)
+        self.run_with(num_tasks, || (), |(), i| task(i));
+    }
+
+    /// [`Threads::run`] with a workspace that each thread makes once a region and hands to each of its tasks.
+    pub fn run_with<W>(
+        &self,
+        num_tasks: usize,
+        workspace: impl Fn() -> W + Sync,
+        task: impl Fn(&mut W, usize) + Sync,
+    ) {
+        let share = |claim: &mut dyn FnMut() -> Option<usize>| {
+            let Some(first) = claim() else { return };
+            let mut workspace = workspace();
+            task(&mut workspace, first);
+            while let Some(i) = claim() {
+                task(&mut workspace, i);
+            }
         };
-        let job = Job { task, num_tasks };
+        if num_tasks <= 1 || self.workers.is_empty() {
+            let mut tasks = 0..num_tasks;
+            return share(&mut || tasks.next());
+        }
+        self.run_region(num_tasks, &share);
+    }
+
+    fn run_region(&self, num_tasks: usize, share: &Share) {
+        let _region = lock(&self.region);
+        // SAFETY: only the lifetimes change. The reference outlives its use: workers use it only inside the gate, and
+        // `close` below, which runs even if a task panics (panics are caught in `work_on`), returns when the gate is
+        // shut and empty.
+        let share = unsafe { std::mem::transmute::<&Share, &'static Share<'static>>(share) };
+        let job = Job { share, num_tasks };
         self.open(job);
-        self.shared.claim(job);
+        self.shared.work_on(job);
         self.close();
         if let Some(panic) = lock(&self.shared.panic).take() {
             resume_unwind(panic);
@@ -148,16 +172,12 @@ impl Drop for Threads {
 
 impl Shared {
     /// Claims and runs tasks until none is left.
-    fn claim(&self, job: Job) {
-        let tasks = AssertUnwindSafe(|| {
-            loop {
-                let i = self.next.0.fetch_add(1, Relaxed);
-                if i >= job.num_tasks {
-                    break;
-                }
-                (job.task)(i);
-            }
-        });
+    fn work_on(&self, job: Job) {
+        let mut claim = || {
+            let i = self.next.0.fetch_add(1, Relaxed);
+            (i < job.num_tasks).then_some(i)
+        };
+        let tasks = AssertUnwindSafe(|| (job.share)(&mut claim));
         if let Err(panic) = catch_unwind(tasks) {
             self.next.0.store(job.num_tasks, Relaxed);
             lock(&self.panic).get_or_insert(panic);
@@ -203,7 +223,7 @@ fn work(shared: &Shared) {
         }
         let job = *lock(&shared.job);
         if let Some(job) = job {
-            shared.claim(job);
+            shared.work_on(job);
         }
         shared.gate.0.fetch_sub(1, Release);
     }
