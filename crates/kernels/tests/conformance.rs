@@ -116,6 +116,11 @@ fn products_of_many_rows_and_mixed_formats() {
                 .iter()
                 .all(Vec::is_empty)
         );
+        for format in Format::ALL {
+            let w = weights(format, 3, 0, Weights::Ordinary, &mut random);
+            let y = project(&candidate.cpu, &candidate.cpu.rows(2, 0), &[&w]);
+            assert_eq!(y, [[0.0; 6]], "sums of nothing");
+        }
     }
 }
 

@@ -48,6 +48,9 @@ pub(crate) fn product(
     out: &mut [[f32; GROUP]],
 ) {
     assert_eq!(rows.len(), out.len(), "product: rows, out");
+    if weight.cols() == 0 {
+        return out.fill([0.0; GROUP]);
+    }
     let weights = Weights::new(weight, first_row);
     match weight.format() {
         Format::F32 => unit.run(PlainProduct {
