@@ -7,23 +7,27 @@ use super::isa::Unit;
 use super::shared::Shared;
 use super::threads::Threads;
 use crate::float::split_bf16;
+use crate::quant::tile::TILE_VALUES;
 use crate::quant::{Format, Scheme};
-use crate::reference::product::{ACTIVATION_BLOCK, BF16_STEP, SMALLEST_ACTIVATION};
+use crate::reference::product::{
+    BF16_STEP, SCALED_ACTIVATIONS, SMALLEST_ACTIVATION, SUPER_ACTIVATIONS,
+};
 use crate::simd::{Kernel, Simd};
 
-/// 256 quantised activations of one row (padded with zeros) and their sums.
+/// A tile's width of one row's activations (padded with zeros), quantised, and their sums.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct QuantizedBlock {
     /// int8, as bits.
-    pub quants: [u8; ACTIVATION_BLOCK],
+    pub quants: [u8; TILE_VALUES],
     /// Sums of 16.
     pub sums_16: [i32; 16],
     /// Sums of 32.
     pub sums_32: [i32; 8],
     /// Sums `2p` (low 16 bits) and `2p + 1` (high) of 32.
     pub sum_pairs: [i32; 4],
-    pub scale: f32,
+    /// A scale for each 32; all the same where 256 share one.
+    pub scales: [f32; TILE_VALUES / SCALED_ACTIVATIONS],
 }
 
 /// 32 activations of one row (padded with zeros) as two bf16 parts.
@@ -37,7 +41,10 @@ pub(crate) struct SplitStep {
 /// Which forms of the activations some weights need.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Forms {
-    quantized: bool,
+    /// Quantised with a scale every 32.
+    scaled: bool,
+    /// Quantised with a scale every 256.
+    super_blocks: bool,
     split: bool,
 }
 
@@ -48,7 +55,8 @@ impl Forms {
         for format in formats {
             match format.spec().scheme {
                 Scheme::Plain { .. } => forms.split |= format == Format::Bf16,
-                Scheme::Scaled(_) | Scheme::Super(_) => forms.quantized = true,
+                Scheme::Scaled(_) => forms.scaled = true,
+                Scheme::Super(_) => forms.super_blocks = true,
             }
         }
         forms
@@ -59,7 +67,8 @@ impl Forms {
 pub(crate) struct Operand<'a> {
     /// The rows as they are; they may differ in length.
     pub rows: Vec<&'a [f32]>,
-    quantized: Vec<QuantizedBlock>,
+    scaled: Vec<QuantizedBlock>,
+    super_blocks: Vec<QuantizedBlock>,
     split: Vec<SplitStep>,
 }
 
@@ -74,10 +83,12 @@ impl<'a> Operand<'a> {
                 0
             }
         };
-        let mut quantized = vec![QuantizedBlock::ZERO; num(forms.quantized, ACTIVATION_BLOCK)];
+        let mut scaled = vec![QuantizedBlock::ZERO; num(forms.scaled, TILE_VALUES)];
+        let mut super_blocks = vec![QuantizedBlock::ZERO; num(forms.super_blocks, TILE_VALUES)];
         let mut split = vec![SplitStep::ZERO; num(forms.split, BF16_STEP)];
-        if forms.quantized || forms.split {
-            let (quantized, split) = (Shared::new(&mut quantized), Shared::new(&mut split));
+        if forms.scaled || forms.super_blocks || forms.split {
+            let (scaled, super_blocks) = (Shared::new(&mut scaled), Shared::new(&mut super_blocks));
+            let split = Shared::new(&mut split);
             let rows_per_task = (16_384 / longest.max(1)).max(1);
             threads.run(rows.len().div_ceil(rows_per_task), |task| {
                 let first = task * rows_per_task;
@@ -86,7 +97,8 @@ impl<'a> Operand<'a> {
                         rows: &rows,
                         r,
                         forms,
-                        quantized: &quantized,
+                        scaled: &scaled,
+                        super_blocks: &super_blocks,
                         split: &split,
                     });
                 }
@@ -94,14 +106,20 @@ impl<'a> Operand<'a> {
         }
         Operand {
             rows,
-            quantized,
+            scaled,
+            super_blocks,
             split,
         }
     }
 
-    /// Block `b` of all rows.
-    pub fn quantized(&self, b: usize) -> &[QuantizedBlock] {
-        &self.quantized[b * self.rows.len()..][..self.rows.len()]
+    /// Block `b` of all rows, quantised for weights with or without super-blocks.
+    pub fn quantized(&self, for_super_blocks: bool, b: usize) -> &[QuantizedBlock] {
+        let blocks = if for_super_blocks {
+            &self.super_blocks
+        } else {
+            &self.scaled
+        };
+        &blocks[b * self.rows.len()..][..self.rows.len()]
     }
 
     /// Step `s` of all rows.
@@ -112,41 +130,46 @@ impl<'a> Operand<'a> {
 
 impl QuantizedBlock {
     const ZERO: QuantizedBlock = QuantizedBlock {
-        quants: [0; ACTIVATION_BLOCK],
+        quants: [0; TILE_VALUES],
         sums_16: [0; 16],
         sums_32: [0; 8],
         sum_pairs: [0; 4],
-        scale: 0.0,
+        scales: [0.0; TILE_VALUES / SCALED_ACTIVATIONS],
     };
 
-    /// The definition is `reference::product::quantize`.
+    /// The definition is `reference::product::quantize`; `N` activations share a scale.
     #[inline(always)]
-    fn fill(&mut self, x: &[f32; ACTIVATION_BLOCK]) {
-        let mut largest = [0u32; 16];
-        for x in x.as_chunks::<16>().0 {
-            for (largest, x) in largest.iter_mut().zip(x) {
-                *largest = (*largest).max(x.to_bits() & 0x7fff_ffff);
+    fn fill<const N: usize>(&mut self, x: &[f32; TILE_VALUES]) {
+        *self = QuantizedBlock::ZERO;
+        let scales = self.scales.chunks_exact_mut(N / SCALED_ACTIVATIONS);
+        let parts = self.quants.as_chunks_mut::<N>().0.iter_mut();
+        for ((x, quants), scales) in x.as_chunks::<N>().0.iter().zip(parts).zip(scales) {
+            let mut largest = [0u32; 16];
+            for x in x.as_chunks::<16>().0 {
+                for (largest, x) in largest.iter_mut().zip(x) {
+                    *largest = (*largest).max(x.to_bits() & 0x7fff_ffff);
+                }
+            }
+            let largest = f32::from_bits(largest.into_iter().fold(0, u32::max));
+            if !largest.is_finite() {
+                scales.fill(f32::NAN);
+            } else if largest >= SMALLEST_ACTIVATION {
+                scales.fill(largest / 127.0);
+                let inverse = 127.0 / largest;
+                for (quant, x) in quants.iter_mut().zip(x) {
+                    *quant = (x * inverse).round_ties_even() as i32 as u8;
+                }
             }
         }
-        let largest = f32::from_bits(largest.into_iter().fold(0, u32::max));
-        *self = QuantizedBlock::ZERO;
-        if !largest.is_finite() {
-            self.scale = f32::NAN;
-        } else if largest >= SMALLEST_ACTIVATION {
-            self.scale = largest / 127.0;
-            self.fill_quants(x, 127.0 / largest);
-        }
+        self.add_up();
     }
 
+    /// Fills the sums from the quants.
     #[inline(always)]
-    fn fill_quants(&mut self, x: &[f32; ACTIVATION_BLOCK], inverse: f32) {
-        let sixteens = self.quants.as_chunks_mut::<16>().0.iter_mut();
-        for ((quants, x), sum) in sixteens.zip(x.as_chunks::<16>().0).zip(&mut self.sums_16) {
-            for (quant, x) in quants.iter_mut().zip(x) {
-                let rounded = (x * inverse).round_ties_even() as i32;
-                *quant = rounded as u8;
-                *sum += rounded;
-            }
+    fn add_up(&mut self) {
+        let sixteens = self.quants.as_chunks::<16>().0;
+        for (sum, quants) in self.sums_16.iter_mut().zip(sixteens) {
+            *sum = quants.iter().map(|&quant| i32::from(quant as i8)).sum();
         }
         for (sum, pair) in self.sums_32.iter_mut().zip(self.sums_16.as_chunks::<2>().0) {
             *sum = pair[0] + pair[1];
@@ -182,7 +205,8 @@ struct Prepare<'a, 'b> {
     rows: &'b [&'a [f32]],
     r: usize,
     forms: Forms,
-    quantized: &'b Shared<'b, QuantizedBlock>,
+    scaled: &'b Shared<'b, QuantizedBlock>,
+    super_blocks: &'b Shared<'b, QuantizedBlock>,
     split: &'b Shared<'b, SplitStep>,
 }
 
@@ -192,14 +216,22 @@ impl Kernel for Prepare<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let (row, num_rows) = (self.rows[self.r], self.rows.len());
-        if self.forms.quantized {
-            for (b, x) in row.chunks(ACTIVATION_BLOCK).enumerate() {
-                let mut whole = [0.0; ACTIVATION_BLOCK];
+        if self.forms.scaled || self.forms.super_blocks {
+            for (b, x) in row.chunks(TILE_VALUES).enumerate() {
+                let mut whole = [0.0; TILE_VALUES];
                 whole[..x.len()].copy_from_slice(x);
-                // SAFETY: each row is prepared by one task (`Operand::new` deals them out), and entries
-                // `b · num_rows + r` of different rows differ.
-                let block = unsafe { self.quantized.slice(b * num_rows + self.r, 1) };
-                block[0].fill(&whole);
+                let at = b * num_rows + self.r;
+                if self.forms.scaled {
+                    // SAFETY: each row is prepared by one task (`Operand::new` deals them out), and entries
+                    // `b · num_rows + r` of different rows differ.
+                    let block = unsafe { self.scaled.slice(at, 1) };
+                    block[0].fill::<SCALED_ACTIVATIONS>(&whole);
+                }
+                if self.forms.super_blocks {
+                    // SAFETY: as above.
+                    let block = unsafe { self.super_blocks.slice(at, 1) };
+                    block[0].fill::<SUPER_ACTIVATIONS>(&whole);
+                }
             }
         }
         if self.forms.split {

@@ -7,8 +7,11 @@ use crate::float::split_bf16;
 use crate::matrix::Matrix;
 use crate::quant::{Block, BlockScheme, Format, Scheme};
 
-/// Values that share one activation scale.
-pub(crate) const ACTIVATION_BLOCK: usize = 256;
+/// Activations that share a scale when they meet super-blocks of 256 weights.
+pub(crate) const SUPER_ACTIVATIONS: usize = 256;
+/// Activations that share a scale when they meet weights with a scale every 32. (One scale a 256 costs SmolLM2 in Q4_1
+/// 1.4 % of perplexity over f32 activations; one a 32 costs 0.3 %, and the weights' scales are met every 32 anyway.)
+pub(crate) const SCALED_ACTIVATIONS: usize = 32;
 /// Values of one step of the bf16 product.
 pub(crate) const BF16_STEP: usize = 32;
 /// An activation block whose largest value is below this (2⁻¹⁰⁰) counts as zero: its scale could not be inverted.
@@ -30,13 +33,13 @@ pub(crate) fn product(x: &[f32], weight: &Matrix, out: &mut [f32]) {
             }
         }
         Scheme::Scaled(scheme) => {
-            let x = quantize(x);
+            let x = quantize(x, SCALED_ACTIVATIONS);
             for (n, out) in out.iter_mut().enumerate() {
                 *out = dot_scaled(&x, scheme, weight.row(n).chunks_exact(spec.bytes));
             }
         }
         Scheme::Super(scheme) => {
-            let x = quantize(x);
+            let x = quantize(x, SUPER_ACTIVATIONS);
             for (n, out) in out.iter_mut().enumerate() {
                 *out = dot_super(&x, scheme, weight.row(n).chunks_exact(spec.bytes));
             }
@@ -44,20 +47,20 @@ pub(crate) fn product(x: &[f32], weight: &Matrix, out: &mut [f32]) {
     }
 }
 
-/// Up to 256 activations as int8: `x ≈ scale · quants`.
+/// Activations that share a scale, as int8: `x ≈ scale · quants`.
 pub(crate) struct QuantizedBlock {
     pub scale: f32,
     pub quants: Vec<i32>,
 }
 
-/// Quantises a row of activations, 256 at a time.
+/// Quantises a row of activations, `block` at a time (the last may be shorter).
 ///
 /// `largest` is the maximum of the bit patterns with the sign cleared, so NaN and infinity win. Then
 /// `scale = largest / 127`, `q = round(x · (127 / largest))`, ties to even, which never leaves −127..=127.
 /// Blocks of (nearly) nothing have scale and quants 0; blocks with a NaN or an infinity have a NaN scale and quants 0,
 /// so that every product with them is NaN.
-pub(crate) fn quantize(x: &[f32]) -> Vec<QuantizedBlock> {
-    let block = |x: &[f32]| {
+pub(crate) fn quantize(x: &[f32], block: usize) -> Vec<QuantizedBlock> {
+    let quantize_block = |x: &[f32]| {
         let bits = x.iter().map(|x| x.to_bits() & 0x7fff_ffff).max();
         let largest = f32::from_bits(bits.unwrap_or(0));
         let (scale, inverse) = if !largest.is_finite() {
@@ -79,29 +82,25 @@ pub(crate) fn quantize(x: &[f32]) -> Vec<QuantizedBlock> {
             quants: x.iter().map(quant).collect(),
         }
     };
-    x.chunks(ACTIVATION_BLOCK).map(block).collect()
+    x.chunks(block).map(quantize_block).collect()
 }
 
-/// Formats with f16 scales every 32: the exact sums of a block of activations meet their scales in order, from 0; what
-/// comes out meets the activations' scale.
+/// Formats with f16 scales every 32: a block's exact sum, times the activations' scale, joins by one fused multiply-add
+/// with the weights' scale; then the same for the minimum.
 fn dot_scaled<'a>(
     x: &[QuantizedBlock],
     scheme: &BlockScheme,
-    mut weights: impl Iterator<Item = &'a [u8]>,
+    weights: impl Iterator<Item = &'a [u8]>,
 ) -> f32 {
     let mut weight = Block::new();
     let mut acc = 0f32;
-    for x in x {
-        let mut t = 0f32;
-        for (quants, bytes) in x.quants.chunks(scheme.group).zip(&mut weights) {
-            (scheme.unpack)(bytes, &mut weight);
-            let (dot, sum) = exact_sums(quants, &weight.quants, scheme.offset);
-            t = weight.d.mul_add(dot as f32, t);
-            if scheme.has_min {
-                t = weight.min.mul_add(sum as f32, t);
-            }
+    for (x, bytes) in x.iter().zip(weights) {
+        (scheme.unpack)(bytes, &mut weight);
+        let (dot, sum) = exact_sums(&x.quants, &weight.quants, scheme.offset);
+        acc = weight.d.mul_add(x.scale * dot as f32, acc);
+        if scheme.has_min {
+            acc = weight.min.mul_add(x.scale * sum as f32, acc);
         }
-        acc = x.scale.mul_add(t, acc);
     }
     acc
 }
@@ -210,7 +209,7 @@ mod tests {
         let x: Vec<f32> = (0..600)
             .map(|i| ((i * 7919) % 601) as f32 * 0.37 - 100.0)
             .collect();
-        let blocks = quantize(&x);
+        let blocks = quantize(&x, 256);
         assert_eq!(
             blocks.iter().map(|b| b.quants.len()).collect::<Vec<_>>(),
             [256, 256, 88]
@@ -226,15 +225,15 @@ mod tests {
     #[test]
     fn odd_activation_blocks_are_zero_or_nan_never_wrong() {
         for (x, scale) in [(0.0, 0.0), (1e-40, 0.0), (1e-31, 0.0)] {
-            let block = &quantize(&[x, -x])[0];
+            let block = &quantize(&[x, -x], 32)[0];
             assert!(block.scale == scale && block.quants == [0, 0]);
         }
         for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let block = &quantize(&[1.0, x])[0];
+            let block = &quantize(&[1.0, x], 32)[0];
             assert!(block.scale.is_nan() && block.quants == [0, 0]);
         }
         for x in [SMALLEST_ACTIVATION, f32::MAX, 3.3e37] {
-            let block = &quantize(&[x, -x])[0];
+            let block = &quantize(&[x, -x], 32)[0];
             assert!(block.scale > 0.0 && block.quants == [127, -127], "{x}");
         }
     }

@@ -33,7 +33,7 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
             simd.prefetch(self.weights.next_group(b * tile_bytes, lanes.len()));
             let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / 32;
             T::load(simd, &lanes, groups, tile);
-            let x = self.operand.quantized(b);
+            let x = self.operand.quantized(T::SUPER, b);
             let (rows, rest) = self.rows.as_chunks::<4>();
             let (outs, rest_outs) = self.out.as_chunks_mut::<4>();
             for (rows, out) in rows.iter().zip(outs) {
@@ -117,21 +117,21 @@ fn meet_scaled<S: Simd, T: Tiled, const M: usize>(
     x: [&QuantizedBlock; M],
     out: &mut [[f32; GROUP]],
 ) {
-    let mut t = [simd.splat(0.0); M];
+    let mut acc: [S::F; M] = std::array::from_fn(|m| simd.load(&out[m]));
     for g in 0..groups {
         let dots = group_dots::<S, T, M>(simd, tile, g, x);
         let scale = simd.load(&tile.scales[g]);
         for m in 0..M {
-            t[m] = simd.fma(scale, simd.to_f32(dots[m]), t[m]);
+            let of_x = simd.splat(x[m].scales[g]);
+            acc[m] = simd.fma(scale, simd.mul(of_x, simd.to_f32(dots[m])), acc[m]);
             if T::SCHEME.has_min {
-                let sum = simd.to_f32(simd.isplat(x[m].sums_32[g]));
-                t[m] = simd.fma(simd.load(&tile.mins[g]), sum, t[m]);
+                let sum = simd.splat(x[m].scales[g] * x[m].sums_32[g] as f32);
+                acc[m] = simd.fma(simd.load(&tile.mins[g]), sum, acc[m]);
             }
         }
     }
     for m in 0..M {
-        let acc = simd.fma(simd.splat(x[m].scale), t[m], simd.load(&out[m]));
-        simd.store(acc, &mut out[m]);
+        simd.store(acc[m], &mut out[m]);
     }
 }
 
@@ -152,14 +152,14 @@ fn meet_super<S: Simd, T: Tiled, const M: usize>(
     }
     let d = simd.load(&tile.d);
     for m in 0..M {
-        let scale = simd.mul(d, simd.splat(x[m].scale));
+        let scale = simd.mul(d, simd.splat(x[m].scales[0]));
         let mut acc = simd.fma(scale, simd.to_f32(scaled[m]), simd.load(&out[m]));
         if T::SCHEME.has_min {
             let mut minima = simd.isplat(0);
             for (mins, sums) in tile.integer_min_pairs.iter().zip(x[m].sum_pairs) {
                 minima = simd.dot16(minima, simd.iload(mins), simd.isplat(sums));
             }
-            let factor = simd.mul(simd.load(&tile.min), simd.splat(-x[m].scale));
+            let factor = simd.mul(simd.load(&tile.min), simd.splat(-x[m].scales[0]));
             acc = simd.fma(factor, simd.to_f32(minima), acc);
         }
         simd.store(acc, &mut out[m]);
