@@ -167,29 +167,56 @@ fn write_float(number: f64, out: &mut String) {
         out.push_str("NaN");
         return;
     }
+    if number.is_sign_negative() {
+        out.push('-');
+    }
     if number.is_infinite() {
-        out.push_str(if number > 0.0 {
-            "Infinity"
-        } else {
-            "-Infinity"
-        });
+        out.push_str("Infinity");
         return;
     }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{number}");
-        out.push_str(&plain);
-        if !plain.contains('.') {
-            out.push_str(".0");
-        }
-        return;
+    let (digits, exponent) = shortest_digits(number.abs());
+    if !(-4..16).contains(&exponent) {
+        let (first, rest) = digits.split_at(1);
+        let point = if rest.is_empty() { "" } else { "." };
+        let sign = if exponent < 0 { '-' } else { '+' };
+        out.push_str(&format!(
+            "{first}{point}{rest}e{sign}{:02}",
+            exponent.unsigned_abs()
+        ));
+    } else if exponent < 0 {
+        out.push_str("0.");
+        out.extend(std::iter::repeat_n(
+            '0',
+            exponent.unsigned_abs() as usize - 1,
+        ));
+        out.push_str(&digits);
+    } else {
+        let whole = exponent.unsigned_abs() as usize + 1;
+        let digits = format!("{digits:0<whole$}");
+        let (whole, fraction) = digits.split_at(whole);
+        out.push_str(whole);
+        out.push('.');
+        out.push_str(if fraction.is_empty() { "0" } else { fraction });
     }
-    out.push_str(mantissa);
-    out.push('e');
-    out.push(if exponent < 0 { '-' } else { '+' });
-    out.push_str(&format!("{:02}", exponent.unsigned_abs()));
+}
+
+/// The fewest decimal digits that read back as `number`, and the power of ten of the first. Of two that are equally
+/// near, Python takes the even one and Rust the larger: so the digits are rounded again, exactly, to their count.
+fn shortest_digits(number: f64) -> (String, i32) {
+    let shortest = format!("{number:e}");
+    let num_digits = shortest
+        .bytes()
+        .take_while(|byte| *byte != b'e')
+        .filter(u8::is_ascii_digit)
+        .count();
+    let rounded = format!("{number:.*e}", num_digits - 1);
+    let chosen = if rounded.parse() == Ok(number) {
+        rounded
+    } else {
+        shortest
+    };
+    let (mantissa, exponent) = chosen.split_once('e').unwrap_or((&chosen, "0"));
+    (mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -222,6 +249,12 @@ mod tests {
             ("2.5e-7", "2.5e-07"),
             ("0.1", "0.1"),
             ("9007199254740993.0", "9007199254740992.0"),
+            ("-1477260494497297.25", "-1477260494497297.2"),
+            ("0.0", "0.0"),
+            ("-1.5e-5", "-1.5e-05"),
+            ("120", "120"),
+            ("120.0", "120.0"),
+            ("0.00012", "0.00012"),
         ];
         for (text, expected) in table {
             assert_eq!(round(text), expected, "{text}");
