@@ -28,7 +28,7 @@ pub(crate) const EXP_SERIES: [f32; 8] = [
     1.0,
 ];
 
-/// e to the `x`, within 1 ulp: 0 below [`EXP_MIN`] (no subnormal results), infinite above [`EXP_MAX`], NaN for NaN.
+/// e to the `x`, within 1 ulp: 0 below `EXP_MIN` (no subnormal results), infinite above `EXP_MAX`, NaN for NaN.
 ///
 /// `x = n ln 2 + r` with n the nearest integer; the series in `r` by fused multiply-add, times 2ⁿ in two exact steps.
 pub fn exp(x: f32) -> f32 {

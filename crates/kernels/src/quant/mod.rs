@@ -1,6 +1,6 @@
 //! Storage formats of weights: one file a format, and the table of all of them.
 //!
-//! To add one: write `quant/<name>.rs` beside its siblings, then give it a variant, a row in [`TABLE`] and, if it has
+//! To add one: write `quant/<name>.rs` beside its siblings, then give it a variant, a row in `TABLE` and, if it has
 //! blocks, a line in `with_block_format!`. Nothing outside this folder names a block's bytes.
 
 use crate::KernelError;
