@@ -26,6 +26,8 @@ pub(crate) struct QuantizedBlock {
     pub sums_32: [i32; 8],
     /// Sums `2p` (low 16 bits) and `2p + 1` (high) of 32.
     pub sum_pairs: [i32; 4],
+    /// Sums of 32, times their scale.
+    pub scaled_sums_32: [f32; 8],
     /// A scale for each 32; all the same where 256 share one.
     pub scales: [f32; TILE_VALUES / SCALED_ACTIVATIONS],
 }
@@ -134,6 +136,7 @@ impl QuantizedBlock {
         sums_16: [0; 16],
         sums_32: [0; 8],
         sum_pairs: [0; 4],
+        scaled_sums_32: [0.0; 8],
         scales: [0.0; TILE_VALUES / SCALED_ACTIVATIONS],
     };
 
@@ -173,6 +176,9 @@ impl QuantizedBlock {
         }
         for (sum, pair) in self.sums_32.iter_mut().zip(self.sums_16.as_chunks::<2>().0) {
             *sum = pair[0] + pair[1];
+        }
+        for (g, scaled) in self.scaled_sums_32.iter_mut().enumerate() {
+            *scaled = self.scales[g] * self.sums_32[g] as f32;
         }
         for (pair, sums) in self
             .sum_pairs

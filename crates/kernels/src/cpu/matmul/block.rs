@@ -117,7 +117,10 @@ fn meet_scaled<S: Simd, T: Tiled, const M: usize>(
     x: [&QuantizedBlock; M],
     out: &mut [[f32; GROUP]],
 ) {
-    let mut acc: [S::F; M] = std::array::from_fn(|m| simd.load(&out[m]));
+    let mut acc = [simd.splat(0.0); M];
+    for m in 0..M {
+        acc[m] = simd.load(&out[m]);
+    }
     for g in 0..groups {
         let dots = group_dots::<S, T, M>(simd, tile, g, x);
         let scale = simd.load(&tile.scales[g]);
@@ -125,7 +128,7 @@ fn meet_scaled<S: Simd, T: Tiled, const M: usize>(
             let of_x = simd.splat(x[m].scales[g]);
             acc[m] = simd.fma(scale, simd.mul(of_x, simd.to_f32(dots[m])), acc[m]);
             if T::SCHEME.has_min {
-                let sum = simd.splat(x[m].scales[g] * x[m].sums_32[g] as f32);
+                let sum = simd.splat(x[m].scaled_sums_32[g]);
                 acc[m] = simd.fma(simd.load(&tile.mins[g]), sum, acc[m]);
             }
         }
