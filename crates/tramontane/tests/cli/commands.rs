@@ -1,9 +1,7 @@
 //! The binary from outside: results, errors and exit codes of every command, on fixture models.
 
-mod support;
-
+use crate::support::{failure, fixture, root, stdout, tramontane};
 use serde_json::Value;
-use support::{failure, fixture, root, stdout, tramontane};
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines()

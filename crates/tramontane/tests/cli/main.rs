@@ -1,0 +1,10 @@
+//! End-to-end tests: the real binary, run as a user runs it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should say where; skips are said aloud"
+)]
+
+mod commands;
+mod smollm2;
+mod support;
