@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Several times the last-level cache of the machines we know; given back at the end.
-const BUFFER_BYTES: usize = 256 << 20;
+const BUFFER_BYTES: usize = 128 << 20;
 const TASK_BYTES: usize = 1 << 20;
 const LENGTH: Duration = Duration::from_millis(300);
 
