@@ -6,5 +6,6 @@
 )]
 
 mod commands;
+mod mistral;
 mod smollm2;
 mod support;
