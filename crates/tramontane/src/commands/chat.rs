@@ -14,12 +14,12 @@ use std::fs::File;
 use std::path::Path;
 
 const HELP: &str = "\
-/help            this
 /effort none|high  whether the model thinks first
-/system TEXT     sets the system message and starts anew
-/reset           starts anew
-/save FILE       writes the conversation as JSON, as a chat request has it
-/quit            ends the chat (so does Ctrl-D)
+/system TEXT       sets the system message and starts anew
+/reset             starts anew, keeping the system message
+/save FILE         writes the conversation as JSON, as a chat request has it
+/help              this
+/quit              ends the chat (so does Ctrl-D)
 End a line with \\ to go on in the next one. Ctrl-C ends a reply; twice, the program.";
 
 /// What a line asks for.
@@ -36,7 +36,8 @@ pub fn run(args: &RunArgs, mut session: Session, start: Conversation) -> Result<
         "Context {} tokens. /help lists the commands.",
         session.max_context
     );
-    while let Some(line) = read(&mut editor)? {
+    while let Some(line) = read(&mut editor, session.interrupt.requested())? {
+        session.interrupt.reset();
         match line {
             Line::Command { name, .. } if name == "quit" || name == "exit" => break,
             Line::Command { name, argument } => {
@@ -60,18 +61,18 @@ pub fn run(args: &RunArgs, mut session: Session, start: Conversation) -> Result<
     Ok(())
 }
 
-/// The next line, joined where it ends with a backslash; none at the end of input.
-fn read(editor: &mut DefaultEditor) -> Result<Option<Line>> {
+/// The next line, joined where it ends with a backslash; none at the end of input, or at the second Ctrl-C in a row
+/// (the first may have ended a reply: `interrupted`).
+fn read(editor: &mut DefaultEditor, mut interrupted: bool) -> Result<Option<Line>> {
     let mut text = String::new();
     loop {
         let line = match editor.readline(if text.is_empty() { "> " } else { ". " }) {
             Ok(line) => line,
-            Err(ReadlineError::Interrupted) if text.is_empty() => {
-                eprintln!("(Ctrl-D or /quit ends the chat)");
-                continue;
-            }
+            Err(ReadlineError::Interrupted) if interrupted => return Ok(None),
             Err(ReadlineError::Interrupted) => {
+                interrupted = true;
                 text.clear();
+                eprintln!("(Ctrl-C again, Ctrl-D or /quit ends the chat)");
                 continue;
             }
             Err(ReadlineError::Eof) => return Ok(None),
@@ -137,7 +138,6 @@ fn save(path: &Path, conversation: &Conversation) -> Result<()> {
 }
 
 fn turn(args: &RunArgs, session: &mut Session, conversation: &mut Conversation) -> Result<()> {
-    session.interrupt.reset();
     let prompt = session.words.prompt(conversation)?;
     let mut screen = Screen::new(shows_thinking(args));
     let Session {
