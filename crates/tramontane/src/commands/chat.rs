@@ -1,11 +1,9 @@
 //! The interactive chat of `run`: lines with history, `/commands`, and a conversation that grows.
 
-use super::run::{Session, report, shows_thinking};
+use super::run::Session;
 use crate::args::RunArgs;
-use crate::generate;
-use crate::screen::Screen;
 use crate::words::Conversation;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chat::format::parse::{Reply, ToolCall};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
@@ -29,7 +27,7 @@ enum Line {
 }
 
 /// Chats until the end of input.
-pub fn run(args: &RunArgs, mut session: Session, start: Conversation) -> Result<()> {
+pub fn run(args: &RunArgs, session: Session, start: Conversation) -> Result<()> {
     let mut editor = DefaultEditor::new()?;
     let mut conversation = start;
     eprintln!(
@@ -47,12 +45,13 @@ pub fn run(args: &RunArgs, mut session: Session, start: Conversation) -> Result<
             }
             Line::Say(text) if text.trim().is_empty() => {}
             Line::Say(text) => {
+                let before = conversation.messages.len();
                 conversation
                     .messages
                     .push(json!({"role": "user", "content": text}));
                 // A turn that fails is taken back, so that the chat can go on.
-                if let Err(error) = turn(args, &mut session, &mut conversation) {
-                    conversation.messages.pop();
+                if let Err(error) = turn(args, &session, &mut conversation, &mut editor) {
+                    conversation.messages.truncate(before);
                     eprintln!("{error:#}");
                 }
             }
@@ -137,25 +136,31 @@ fn save(path: &Path, conversation: &Conversation) -> Result<()> {
     Ok(())
 }
 
-fn turn(args: &RunArgs, session: &mut Session, conversation: &mut Conversation) -> Result<()> {
-    let prompt = session.words.prompt(conversation)?;
-    let mut screen = Screen::new(shows_thinking(args));
-    let Session {
-        engine,
-        words,
-        settings,
-        interrupt,
-        ..
-    } = session;
-    let (reply, cost) = generate::reply(engine, words, &prompt, settings, interrupt, |delta| {
-        screen.show(delta)
-    })?;
-    screen.end()?;
-    if !args.model.quiet {
-        report(&cost);
+/// One turn: the reply, and as long as it calls tools, their results as typed and the next reply.
+fn turn(
+    args: &RunArgs,
+    session: &Session,
+    conversation: &mut Conversation,
+    editor: &mut DefaultEditor,
+) -> Result<()> {
+    loop {
+        let prompt = session.words.prompt(conversation)?;
+        let reply = session.answer(args, &prompt)?;
+        if reply.content.is_empty() && reply.tool_calls.is_empty() {
+            bail!("(there is no answer in this reply: the turn is taken back)");
+        }
+        let calls = reply.tool_calls.clone();
+        conversation.messages.push(assistant(reply));
+        if calls.is_empty() {
+            return Ok(());
+        }
+        for call in calls {
+            let result = editor.readline(&format!("result of {}: ", call.name))?;
+            conversation
+                .messages
+                .push(json!({"role": "tool", "tool_call_id": call.id, "content": result}));
+        }
     }
-    conversation.messages.push(assistant(reply));
-    Ok(())
 }
 
 /// A reply as a message of the conversation it ends.

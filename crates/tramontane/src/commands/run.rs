@@ -8,6 +8,8 @@ use crate::sampling;
 use crate::screen::Screen;
 use crate::words::{Conversation, Words};
 use anyhow::{Context, Result, bail};
+use chat::Prompt;
+use chat::format::parse::{Delta, Reply};
 use engine::{Engine, EngineConfig, KvMemory};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Read};
@@ -124,31 +126,38 @@ fn one_reply(
             .push(json!({"role": "user", "content": prompt}));
         session.words.prompt(&conversation)?
     };
-    let mut screen = Screen::new(shows_thinking(args));
-    let Session {
-        engine,
-        words,
-        settings,
-        interrupt,
-        ..
-    } = session;
-    let (_, cost) = generate::reply(engine, words, &prompt, settings, interrupt, |delta| {
-        screen.show(delta)
-    })?;
-    screen.end()?;
-    if !args.model.quiet {
-        report(&cost);
-    }
+    session.answer(args, &prompt)?;
     Ok(())
 }
 
+impl Session {
+    /// Generates the reply to `prompt`, shows it as it comes, and says what it cost.
+    pub fn answer(&self, args: &RunArgs, prompt: &Prompt) -> Result<Reply> {
+        let mut screen = Screen::new(shows_thinking(args));
+        let Session {
+            engine,
+            words,
+            settings,
+            interrupt,
+            ..
+        } = self;
+        let show = |delta: &Delta| screen.show(delta);
+        let (reply, cost) = generate::reply(engine, words, prompt, settings, interrupt, show)?;
+        screen.end()?;
+        if !args.model.quiet {
+            report(&cost);
+        }
+        Ok(reply)
+    }
+}
+
 /// Thinking is shown on a terminal, unless told otherwise; into a pipe goes the answer alone.
-pub fn shows_thinking(args: &RunArgs) -> bool {
+fn shows_thinking(args: &RunArgs) -> bool {
     args.show_thinking || (!args.hide_thinking && io::stdout().is_terminal())
 }
 
 /// The line at the end: tokens, tokens a second, time to first token.
-pub fn report(cost: &Cost) {
+fn report(cost: &Cost) {
     let usage = cost.usage;
     let seconds = cost.decoding.as_secs_f64();
     let later = usage.generated_tokens.saturating_sub(1);
