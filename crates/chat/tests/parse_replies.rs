@@ -466,11 +466,15 @@ fn old_tokenizers_write_calls_as_a_list() {
         r#"[{"name": "f"}]"#,
         "text",
     ] {
-        assert_eq!(
-            run(ids![TOOL_CALLS, text, END]),
-            reply("", text, vec![]),
-            "{text}"
-        );
+        let ids = ids![TOOL_CALLS, text, END];
+        let parsed = parse_with(&old, &ids, false);
+        assert_eq!(parsed.reply, reply("", text, vec![]), "{text}");
+        let counts = TokenCounts {
+            content: ids.len() - 2,
+            control: 2,
+            ..TokenCounts::default()
+        };
+        assert_eq!(parsed.counts, counts, "{text}");
     }
     assert_eq!(run(ids![TOOL_CALLS, "[]", END]), reply("", "", vec![]));
     assert_eq!(run(ids!["a", THINK, "b", END]).stray, [THINK]);

@@ -25,7 +25,8 @@
 //! - White space around a name belongs to no one. Text after a call's arguments is part of them; after a thought that
 //!   follows a call it is content again.
 //! - Tokenizers without `[ARGS]` (version 7 and before) write calls as one JSON list after `[TOOL_CALLS]`. If the text up
-//!   to the next control token is such a list, it becomes calls when that token comes; if not, it is content.
+//!   to the next control token is such a list, it becomes calls when that token comes (an empty one: none); if not, it is
+//!   content.
 //!
 //! The unstreamed reply is the sum of the deltas by construction ([`Reply::apply`]). Must not know: how the tokens were
 //! sampled, stop strings, the shape of HTTP replies.
@@ -232,7 +233,8 @@ pub struct ReplyParser {
     /// Text that is not yet sent: a call's name, then its id; or a list of calls.
     name: String,
     call_id: String,
-    call_id_tokens: Vec<TokenId>,
+    /// The tokens of the call's id, or of the list: only its end tells where they count.
+    held_tokens: Vec<TokenId>,
     num_calls: usize,
     seed: u64,
     counts: TokenCounts,
@@ -262,7 +264,7 @@ impl ReplyParser {
             decoder: Decoder::new(SpecialPolicy::Ignore),
             name: String::new(),
             call_id: String::new(),
-            call_id_tokens: Vec::new(),
+            held_tokens: Vec::new(),
             num_calls: 0,
             seed,
             counts: TokenCounts::default(),
@@ -278,8 +280,8 @@ impl ReplyParser {
             self.push_special(id, out);
         } else {
             *self.count() += 1;
-            if self.state == State::CallId {
-                self.call_id_tokens.push(id);
+            if matches!(self.state, State::CallId | State::CallList) {
+                self.held_tokens.push(id);
             }
             let mut text = String::new();
             self.decoder.push(tekken, id, &mut text);
@@ -406,7 +408,7 @@ impl ReplyParser {
     fn start_call(&mut self, out: &mut Vec<Delta>) {
         let name = std::mem::take(&mut self.name);
         let given = std::mem::take(&mut self.call_id);
-        let given_tokens = std::mem::take(&mut self.call_id_tokens);
+        let given_tokens = std::mem::take(&mut self.held_tokens);
         let index = self.num_calls;
         let id = if is_call_id(given.trim()) {
             given.trim().to_owned()
@@ -423,6 +425,7 @@ impl ReplyParser {
 
     fn end_list(&mut self, out: &mut Vec<Delta>) {
         let text = std::mem::take(&mut self.name);
+        let num_tokens = std::mem::take(&mut self.held_tokens).len();
         match parse_list(&text) {
             Ok(calls) => {
                 for (name, arguments) in calls {
@@ -439,8 +442,11 @@ impl ReplyParser {
                     });
                 }
             }
-            Err(_) if text.is_empty() => {}
-            Err(_) => out.push(Delta::Content(text)),
+            Err(_) => {
+                self.counts.tool_calls -= num_tokens;
+                self.counts.content += num_tokens;
+                out.extend((!text.is_empty()).then_some(Delta::Content(text)));
+            }
         }
     }
 }
