@@ -2,6 +2,8 @@
 //!
 //! Rust's allocations only: libFuzzer's own go past it.
 
+pub mod tekkens;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 

@@ -5,6 +5,8 @@
 #[path = "../../crates/model/tests/loader_support/mod.rs"]
 mod loader_support;
 
+mod chat_seeds;
+
 use loader_support::{
     GgufFile, Meta, f32_safetensors, llama_gguf, mistral4_gguf, quantised_gguf, safetensors,
 };
@@ -44,10 +46,9 @@ fn main() -> io::Result<()> {
         "empty",
         &safetensors("{}", &[]),
     )?;
-    config_json(
-        &Path::new(&fixtures).join("models"),
-        &corpus.join("config_json"),
-    )
+    let fixtures = Path::new(&fixtures);
+    config_json(&fixtures.join("models"), &corpus.join("config_json"))?;
+    chat_seeds::write_all(fixtures, corpus)
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
