@@ -19,8 +19,9 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
   -Cllvm-args=-sanitizer-coverage-trace-compares"
 
-cargo build --release --bin seeds
-"$target_dir/release/seeds" "$here/../fixtures" "$here/corpus"
+# Unoptimised: it runs for a second, and building it would otherwise cost as much as the targets.
+cargo build --bin seeds
+"$target_dir/debug/seeds" "$here/../fixtures" "$here/corpus"
 RUSTFLAGS="--cfg fuzzing $(echo $coverage)" cargo build --release --target "$host" $(printf -- '--bin %s ' "$@")
 
 for name in "$@"; do
