@@ -132,8 +132,11 @@ pub struct RunArgs {
     /// A JSON file with the tools the model may call (a list, as in a chat request)
     #[arg(long, value_name = "FILE")]
     pub tools: Option<PathBuf>,
+    /// A JSON file with a schema that the answer is held to
+    #[arg(long, value_name = "FILE")]
+    pub json_schema: Option<PathBuf>,
     /// Continue PROMPT as it is: no chat format
-    #[arg(long, conflicts_with_all = ["system", "effort", "tools"])]
+    #[arg(long, conflicts_with_all = ["system", "effort", "tools", "json_schema"])]
     pub raw: bool,
     /// Show thinking, dimmed (the default on a terminal)
     #[arg(long, conflicts_with = "hide_thinking")]

@@ -1,12 +1,15 @@
 //! One reply: from a prompt to deltas as they come, with stop strings, and what it cost at the end.
 
+use crate::grammar::Grammar;
 use crate::interrupt::Interrupt;
 use crate::words::{Reader, Words};
 use anyhow::{Result, bail};
 use chat::Prompt;
 use chat::format::parse::{Delta, Reply};
 use chat::stop::StopMatcher;
-use engine::{Engine, Event, EventStream, FinishReason, GenerateRequest, SamplingParams, Usage};
+use engine::{
+    Constraint, Engine, Event, EventStream, FinishReason, GenerateRequest, SamplingParams, Usage,
+};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -41,11 +44,12 @@ pub struct Cost {
     pub ended: &'static str,
 }
 
-/// Generates the reply to `prompt`; `show` sees each delta as it comes.
+/// Generates the reply to `prompt`, held to `grammar`; `show` sees each delta as it comes.
 pub fn reply(
     engine: &Engine,
     words: &Words,
     prompt: &Prompt,
+    grammar: Option<Grammar>,
     settings: &Settings,
     interrupt: &Interrupt,
     mut show: impl FnMut(&Delta) -> Result<()>,
@@ -56,6 +60,7 @@ pub fn reply(
     let request = GenerateRequest {
         max_tokens: settings.max_tokens,
         stop_tokens: stop_tokens.clone(),
+        constraint: grammar.map(|grammar| Box::new(grammar) as Box<dyn Constraint>),
         sampling: SamplingParams {
             seed: Some(seed),
             ..settings.sampling.clone()

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod generate;
+mod grammar;
 mod interrupt;
 mod load;
 mod machine;

@@ -3,8 +3,11 @@
 //! Mistral checkpoints with a `tekken.json` go by the maker's own protocol; all others by their vocabulary and Jinja
 //! template. Nothing here knows how tokens are computed.
 
+use crate::grammar::Grammar;
 use crate::load;
 use anyhow::{Context, Result, bail};
+use chat::format::grammar::constraint::Grammars;
+use chat::format::grammar::{GrammarRequest, ResponseFormat, ToolChoice};
 use chat::format::parse::{Delta, ReplyParser};
 use chat::template::{LocalTime, Template, TemplateInputs};
 use chat::vocabulary::Vocabulary;
@@ -12,14 +15,23 @@ use chat::vocabulary::{self, TokenizerConfig};
 use chat::{Prompt, Tekken, TokenId, json};
 use model::{Checkpoint, GgufVocabulary};
 use serde_json::{Value, json};
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The text side of a checkpoint.
 pub enum Words {
     /// The maker's protocol.
-    Mistral(Box<Tekken>),
+    Mistral(Mistral),
     /// A vocabulary with a template of its own.
     Other(Box<Other>),
+}
+
+/// The maker's tokenizer, and its grammars once a reply is held to one.
+pub struct Mistral {
+    tekken: Arc<Tekken>,
+    grammars: OnceCell<Grammars>,
 }
 
 /// A model that is not Mistral's, or whose checkpoint has no `tekken.json`.
@@ -37,6 +49,8 @@ pub struct Conversation {
     pub tools: Vec<Value>,
     /// `none` or `high`; left out, the model's default.
     pub effort: Option<&'static str>,
+    /// A JSON schema that the answer is held to.
+    pub schema: Option<Value>,
 }
 
 /// Reads a reply's ids.
@@ -54,10 +68,7 @@ impl Words {
     pub fn of(checkpoint: &Checkpoint) -> Result<Words> {
         let files = checkpoint.text_files();
         if let Some(path) = &files.tekken {
-            return Ok(Words::Mistral(Box::new(Tekken::from_json(
-                &load::read(path)?,
-                path,
-            )?)));
+            return Words::tekken(path);
         }
         if let Some(fields) = checkpoint.vocabulary()? {
             let template = fields
@@ -99,10 +110,19 @@ impl Words {
         })))
     }
 
+    /// The maker's protocol from a `tekken.json`.
+    pub fn tekken(path: &Path) -> Result<Words> {
+        let tekken = Arc::new(Tekken::from_json(&load::read(path)?, path)?);
+        Ok(Words::Mistral(Mistral {
+            tekken,
+            grammars: OnceCell::new(),
+        }))
+    }
+
     /// The ids of text alone: no begin token, special tokens not parsed.
     pub fn text(&self, text: &str) -> Result<Vec<TokenId>> {
         match self {
-            Words::Mistral(tekken) => Ok(tekken.encode_text(text)),
+            Words::Mistral(m) => Ok(m.tekken.encode_text(text)),
             Words::Other(other) => Ok(other.vocabulary.encode(text, false)?),
         }
     }
@@ -110,7 +130,7 @@ impl Words {
     /// A prompt that is continued as it stands: the text's ids after a begin token, where the model has one.
     pub fn raw_prompt(&self, text: &str) -> Result<Prompt> {
         let bos = match self {
-            Words::Mistral(tekken) => tekken.special("<s>"),
+            Words::Mistral(m) => m.tekken.special("<s>"),
             Words::Other(other) => other
                 .vocabulary
                 .bos()
@@ -125,28 +145,23 @@ impl Words {
         })
     }
 
-    /// The prompt of a conversation.
-    pub fn prompt(&self, conversation: &Conversation) -> Result<Prompt> {
+    /// The prompt of a conversation, and the grammar its reply is held to, if any.
+    pub fn prompt(&self, conversation: &Conversation) -> Result<(Prompt, Option<Grammar>)> {
         match self {
-            Words::Mistral(tekken) => {
-                let mut body = json!({ "messages": conversation.messages });
-                if !conversation.tools.is_empty() {
-                    body["tools"] = conversation.tools.clone().into();
-                }
-                if let Some(effort) = conversation.effort {
-                    body["reasoning_effort"] = effort.into();
-                }
-                let request = chat::request::parse(body.to_string().as_bytes())?;
-                Ok(chat::encode(&chat::validate(request, tekken)?, tekken)?)
+            Words::Mistral(mistral) => mistral.prompt(conversation),
+            Words::Other(_) if conversation.schema.is_some() => {
+                bail!(
+                    "a JSON schema needs a Mistral tokenizer (tekken.json)\nLeave it out for this model"
+                )
             }
-            Words::Other(other) => other.prompt(conversation),
+            Words::Other(other) => Ok((other.prompt(conversation)?, None)),
         }
     }
 
     /// Tokens that end a reply.
     pub fn stop_tokens(&self) -> Vec<TokenId> {
         match self {
-            Words::Mistral(tekken) => tekken.special("</s>").into_iter().collect(),
+            Words::Mistral(m) => m.tekken.special("</s>").into_iter().collect(),
             Words::Other(other) => other.vocabulary.eos().to_vec(),
         }
     }
@@ -154,11 +169,11 @@ impl Words {
     /// A reader for the reply to `prompt`; of a `raw` one everything is content. Ids of tool calls come from `seed`.
     pub fn reader(&self, prompt: &Prompt, raw: bool, seed: u64) -> Reader<'_> {
         match self {
-            Words::Mistral(tekken) if raw => Reader::Tekken(
+            Words::Mistral(m) if raw => Reader::Tekken(
                 chat::tekken::Decoder::new(chat::tekken::SpecialPolicy::Keep),
-                tekken,
+                &m.tekken,
             ),
-            Words::Mistral(tekken) => {
+            Words::Mistral(Mistral { tekken, .. }) => {
                 Reader::Mistral(ReplyParser::new(tekken, prompt.open_thinking, seed), tekken)
             }
             Words::Other(other) => Reader::Other(other.vocabulary.decoder(raw)),
@@ -167,7 +182,51 @@ impl Words {
 
     /// Whether the model can be asked to think.
     pub fn has_effort(&self) -> bool {
-        matches!(self, Words::Mistral(tekken) if tekken.settings().is_some())
+        matches!(self, Words::Mistral(m) if m.tekken.settings().is_some())
+    }
+}
+
+impl Mistral {
+    /// The tokenizer.
+    pub fn tekken(&self) -> &Tekken {
+        &self.tekken
+    }
+
+    /// By way of a chat request's body, as a server would be asked.
+    fn prompt(&self, conversation: &Conversation) -> Result<(Prompt, Option<Grammar>)> {
+        let mut body = json!({ "messages": conversation.messages });
+        if !conversation.tools.is_empty() {
+            body["tools"] = conversation.tools.clone().into();
+        }
+        if let Some(effort) = conversation.effort {
+            body["reasoning_effort"] = effort.into();
+        }
+        if let Some(schema) = &conversation.schema {
+            let schema = json!({"name": "reply", "schema": schema, "strict": true});
+            body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
+        }
+        let format = json::parse(&body["response_format"].to_string())?;
+        let request = chat::request::parse(body.to_string().as_bytes())?;
+        let validated = chat::validate(request, &self.tekken)?;
+        let prompt = chat::encode(&validated, &self.tekken)?;
+        if conversation.tools.is_empty() && conversation.schema.is_none() {
+            return Ok((prompt, None));
+        }
+        let request = GrammarRequest {
+            tools: validated.tools(),
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+            response_format: ResponseFormat::from_json(Some(&format))?,
+        };
+        Ok((prompt, self.grammars()?.constraint(&request)?.map(Grammar)))
+    }
+
+    fn grammars(&self) -> Result<&Grammars> {
+        if let Some(made) = self.grammars.get() {
+            return Ok(made);
+        }
+        let made = Grammars::new(Arc::clone(&self.tekken))?;
+        Ok(self.grammars.get_or_init(|| made))
     }
 }
 

@@ -144,8 +144,8 @@ fn turn(
     editor: &mut DefaultEditor,
 ) -> Result<()> {
     loop {
-        let prompt = session.words.prompt(conversation)?;
-        let reply = session.answer(args, &prompt)?;
+        let (prompt, grammar) = session.words.prompt(conversation)?;
+        let reply = session.answer(args, &prompt, grammar)?;
         if reply.content.is_empty() && reply.tool_calls.is_empty() {
             bail!("(there is no answer in this reply: the turn is taken back)");
         }

@@ -2,6 +2,7 @@
 
 use crate::args::{Effort, RunArgs};
 use crate::generate::{self, Cost, Settings};
+use crate::grammar::Grammar;
 use crate::interrupt::Interrupt;
 use crate::load;
 use crate::sampling;
@@ -45,6 +46,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
             .transpose()?
             .unwrap_or_default(),
         effort: args.effort.map(effort_name),
+        schema: args.json_schema.as_deref().map(schema).transpose()?,
     };
     let session = session(args)?;
     match prompt {
@@ -80,6 +82,12 @@ fn tools(path: &Path) -> Result<Vec<Value>> {
     let text = load::read(path)?;
     serde_json::from_slice(&text)
         .with_context(|| format!("{}: expected a JSON list of tools", path.display()))
+}
+
+fn schema(path: &Path) -> Result<Value> {
+    let text = load::read(path)?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{}: expected a JSON schema", path.display()))
 }
 
 fn session(args: &RunArgs) -> Result<Session> {
@@ -118,21 +126,26 @@ fn one_reply(
     mut conversation: Conversation,
     prompt: &str,
 ) -> Result<()> {
-    let prompt = if args.raw {
-        session.words.raw_prompt(prompt)?
+    let (prompt, grammar) = if args.raw {
+        (session.words.raw_prompt(prompt)?, None)
     } else {
         conversation
             .messages
             .push(json!({"role": "user", "content": prompt}));
         session.words.prompt(&conversation)?
     };
-    session.answer(args, &prompt)?;
+    session.answer(args, &prompt, grammar)?;
     Ok(())
 }
 
 impl Session {
-    /// Generates the reply to `prompt`, shows it as it comes, and says what it cost.
-    pub fn answer(&self, args: &RunArgs, prompt: &Prompt) -> Result<Reply> {
+    /// Generates the reply to `prompt`, held to `grammar`, shows it as it comes, and says what it cost.
+    pub fn answer(
+        &self,
+        args: &RunArgs,
+        prompt: &Prompt,
+        grammar: Option<Grammar>,
+    ) -> Result<Reply> {
         let mut screen = Screen::new(shows_thinking(args));
         let Session {
             engine,
@@ -142,7 +155,8 @@ impl Session {
             ..
         } = self;
         let show = |delta: &Delta| screen.show(delta);
-        let (reply, cost) = generate::reply(engine, words, prompt, settings, interrupt, show)?;
+        let (reply, cost) =
+            generate::reply(engine, words, prompt, grammar, settings, interrupt, show)?;
         screen.end()?;
         if !args.model.quiet {
             report(&cost);

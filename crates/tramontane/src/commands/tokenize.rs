@@ -22,13 +22,13 @@ pub fn run(args: &TokenizeArgs) -> Result<()> {
     let words = words(args)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if let Some(path) = &args.requests {
-        let Words::Mistral(tekken) = &words else {
+        let Words::Mistral(mistral) = &words else {
             bail!(
                 "--requests needs a Mistral tokenizer (tekken.json)\nGive a directory that holds one"
             );
         };
         for_lines(path, |line, _| {
-            let result = match request(line, tekken) {
+            let result = match request(line, mistral.tekken()) {
                 Ok(ids) => json!({ "ids": ids }),
                 Err(error) => {
                     json!({"error": {"type": error.kind(), "message": error.to_string()}})
@@ -71,10 +71,7 @@ fn words(args: &TokenizeArgs) -> Result<Words> {
         .map(|model| model.join("tekken.json"))
         && path.is_file()
     {
-        return Ok(Words::Mistral(Box::new(Tekken::from_json(
-            &load::read(&path)?,
-            &path,
-        )?)));
+        return Words::tekken(&path);
     }
     Words::of(&load::checkpoint(&args.model)?)
 }
