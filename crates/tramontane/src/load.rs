@@ -59,7 +59,7 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     let checkpoint = checkpoint(args)?;
     let cpu = cpu(args)?;
     if !args.quiet {
-        announce(args, &checkpoint, &cpu);
+        announce(&checkpoint, &cpu);
     }
     let weights = weights(&checkpoint, args.quiet)?;
     let options = Options {
@@ -84,7 +84,7 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     })
 }
 
-fn announce(args: &ModelArgs, checkpoint: &Checkpoint, cpu: &Cpu) {
+fn announce(checkpoint: &Checkpoint, cpu: &Cpu) {
     use kernels::Backend;
     let config = &checkpoint.config;
     let parameters = checkpoint.parameters();
@@ -99,12 +99,10 @@ fn announce(args: &ModelArgs, checkpoint: &Checkpoint, cpu: &Cpu) {
     for gpu in machine::graphics_processors() {
         eprintln!("{gpu} is present and not used yet: everything runs on the CPU");
     }
-    if args.verbose {
-        config
-            .notes
-            .iter()
-            .for_each(|note| eprintln!("note: {note}"));
-    }
+    config
+        .notes
+        .iter()
+        .for_each(|note| eprintln!("note: {note}"));
 }
 
 /// Maps the weights, with a progress bar on a terminal.

@@ -62,6 +62,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             bandwidth / 1e9
         );
     }
+    let tests = tests(args);
+    check_lengths(&tests, loaded.transformer.max_context())?;
     let mut bench = Bench::new(loaded, args.seed);
     let mut out = stdout().lock();
     if !args.json {
@@ -71,7 +73,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
             "test", "batch", "depth", "tokens/s", "stdev", "roofline", "MB/token", "experts/layer"
         )?;
     }
-    for test in tests(args) {
+    for test in tests {
         let row = bench.measure(test, args.repeat, bandwidth)?;
         if args.json {
             writeln!(out, "{}", serde_json::to_string(&row)?)?;
@@ -81,6 +83,20 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         out.flush()?;
     }
     Ok(())
+}
+
+/// That every test fits the model's context, before any runs.
+fn check_lengths(tests: &[Test], limit: usize) -> Result<()> {
+    let length = |test: &Test| match *test {
+        Test::Prefill { tokens } => tokens,
+        Test::Decode { tokens, depth, .. } => depth.saturating_add(tokens),
+    };
+    match tests.iter().map(length).max() {
+        Some(longest) if longest > limit => {
+            bail!("{longest} tokens pass the model's context of {limit}\nUse shorter lengths")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn print_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
@@ -146,13 +162,6 @@ impl Bench {
                 depth,
             } => (batch, depth, tokens),
         };
-        let limit = self.transformer.max_context();
-        if depth + tokens > limit {
-            bail!(
-                "{} tokens pass the model's context of {limit}\nUse shorter lengths",
-                depth + tokens
-            );
-        }
         self.transformer
             .reserve_pages(batch * (depth + tokens).div_ceil(PAGE_SIZE));
         self.once(test)?;

@@ -276,6 +276,8 @@ fn usage_errors_exit_with_2_and_failures_with_1() {
     let model = fixture("mistral4-tiny-f32");
     assert!(failure(&["bench", "-m", &model, "--isa", "amx"], 1).contains("not available"));
     assert!(failure(&["run", "-m", &model, "hi"], 1).contains("vocabulary"));
+    let long = failure(&["bench", "-m", &model, "--prompt", "99999999"], 1);
+    assert!(long.contains("99999999"), "{long}");
     let far = failure(
         &[
             "run",
