@@ -5,6 +5,7 @@
 
 use crate::args::BenchArgs;
 use crate::load::{self, Loaded};
+use crate::machine;
 use anyhow::{Result, bail};
 use model::{
     Batch, BatchSequence, LanguageModel, LogitRows, PAGE_SIZE, RowInput, Transformer, WeightBytes,
@@ -162,8 +163,16 @@ impl Bench {
                 depth,
             } => (batch, depth, tokens),
         };
-        self.transformer
-            .reserve_pages(batch * (depth + tokens).div_ceil(PAGE_SIZE));
+        let pages = batch * (depth + tokens).div_ceil(PAGE_SIZE);
+        let needed = pages as u64 * self.transformer.page_bytes() as u64;
+        if machine::available_memory().is_some_and(|free| needed > free) {
+            bail!(
+                "a KV cache of {batch} x {} tokens takes {}, more than is free\nUse a smaller batch or depth",
+                depth + tokens,
+                load::bytes(needed)
+            );
+        }
+        self.transformer.reserve_pages(pages);
         self.once(test)?;
         let runs = (0..repeat)
             .map(|_| self.once(test))
