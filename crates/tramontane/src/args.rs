@@ -65,7 +65,7 @@ pub struct ModelArgs {
     /// How keys and values are cached [default: f32 for an F32 checkpoint, else bf16]
     #[arg(long, value_name = "TYPE")]
     pub kv_type: Option<KvTypeArg>,
-    /// Instruction set [default: the best here]
+    /// Instruction set; amx is not in this version yet [default: the best here]
     #[arg(long, value_name = "ISA", value_parser = ["scalar", "avx2", "avx512", "amx"])]
     pub isa: Option<String>,
     /// Whose scale goes on attention scores: the maker's, or that of transformers 5.23 and llama.cpp
@@ -86,7 +86,7 @@ pub enum KvTypeArg {
     F32,
     /// 2 bytes a value
     Bf16,
-    /// 1 byte a value
+    /// 1 byte a value (not in this version yet)
     Q8,
 }
 
