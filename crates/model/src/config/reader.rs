@@ -4,6 +4,7 @@
 
 use super::Source;
 use crate::ModelError;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Largest size any file may name: far above all real models, far below where products overflow.
@@ -93,12 +94,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An error about one key of it.
-    pub(crate) fn wrong(
-        &self,
-        key: &str,
-        expected: &str,
-        got: impl std::fmt::Display,
-    ) -> ModelError {
+    pub(crate) fn wrong(&self, key: &str, expected: &str, got: impl Display) -> ModelError {
         let prefix = &self.prefix;
         self.error(format!("{prefix}{key}: expected {expected}, got {got}"))
     }
@@ -184,13 +180,14 @@ impl<'a> Reader<'a> {
         default: usize,
         origin: &str,
     ) -> Result<usize, ModelError> {
-        match self.count_opt(name, key)? {
-            Some(value) => Ok(value),
-            None => {
-                self.record(name, default, format!("default: {origin}"));
-                Ok(default)
-            }
-        }
+        let found = self.count_opt(name, key)?;
+        Ok(found.unwrap_or_else(|| self.default(name, default, origin)))
+    }
+
+    /// `value`, recorded as a default.
+    fn default<T: Display>(&mut self, name: &'static str, value: T, origin: &str) -> T {
+        self.record(name, &value, format!("default: {origin}"));
+        value
     }
 
     /// A finite number that may be absent.
@@ -226,13 +223,8 @@ impl<'a> Reader<'a> {
         default: f64,
         origin: &str,
     ) -> Result<f64, ModelError> {
-        match self.real_opt(name, key)? {
-            Some(value) => Ok(value),
-            None => {
-                self.record(name, default, format!("default: {origin}"));
-                Ok(default)
-            }
-        }
+        let found = self.real_opt(name, key)?;
+        Ok(found.unwrap_or_else(|| self.default(name, default, origin)))
     }
 
     /// A truth value that may be absent.
