@@ -4,11 +4,12 @@ use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
 use crate::machine;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kernels::{Cpu, Format, Isa, KvType, PAGE_SIZE};
+use kernels::{CacheLayout, Cpu, Format, Isa, KvType, PAGE_SIZE};
 use model::{
     Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, Transformer, Weights,
 };
-use std::io::{IsTerminal, stderr};
+use serde::de::DeserializeOwned;
+use std::io::{self, IsTerminal, Read, stderr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -151,7 +152,7 @@ fn main_format(checkpoint: &Checkpoint) -> Option<Format> {
 }
 
 /// Whose softmax scale was asked for.
-pub fn softmax_scale(args: &ModelArgs) -> SoftmaxScale {
+fn softmax_scale(args: &ModelArgs) -> SoftmaxScale {
     match args.softmax_scale {
         SoftmaxScaleArg::Vendor => SoftmaxScale::Vendor,
         SoftmaxScaleArg::Transformers => SoftmaxScale::Transformers,
@@ -205,13 +206,14 @@ pub fn cache_plan(
     Ok(CachePlan { max_context, pages })
 }
 
-/// Values cached a token, and what they take.
+/// Bytes the cache takes a token, all layers together.
 pub fn kv_bytes_per_token(config: &Config, kv_type: KvType) -> u64 {
-    let value_bytes = match kv_type {
-        KvType::F32 => 4,
-        KvType::Bf16 => 2,
+    let layout = CacheLayout {
+        num_layers: config.num_layers,
+        row_width: config.kv_row_width(),
+        kv_type,
     };
-    (config.kv_row_width() * config.num_layers * value_bytes) as u64
+    (layout.page_bytes() / PAGE_SIZE) as u64
 }
 
 /// A size for people.
@@ -242,6 +244,21 @@ pub fn count(n: u64) -> String {
 /// The bytes of a file, or an error that says which.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A JSON file, or an error that says what was expected in it.
+pub fn json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
+    serde_json::from_slice(&read(path)?)
+        .with_context(|| format!("{}: expected {expected}", path.display()))
+}
+
+/// All of stdin, or an error that says what it was to be.
+pub fn stdin(what: &str) -> Result<String> {
+    let mut text = String::new();
+    io::stdin()
+        .read_to_string(&mut text)
+        .with_context(|| format!("cannot read the {what} from stdin"))?;
+    Ok(text)
 }
 
 #[cfg(test)]

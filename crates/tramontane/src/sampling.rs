@@ -2,7 +2,7 @@
 
 use crate::args::{Effort, SamplingArgs};
 use crate::load;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use engine::SamplingParams;
 use model::Checkpoint;
 use serde::Deserialize;
@@ -33,9 +33,7 @@ pub fn params(
 ) -> Result<SamplingParams> {
     let advice = match checkpoint.text_files().generation_config {
         None => Advice::default(),
-        Some(path) => {
-            serde_json::from_slice(&load::read(&path)?).context(path.display().to_string())?
-        }
+        Some(path) => load::json(&path, "settings of a generation")?,
     };
     Ok(merge(args, advice, effort))
 }

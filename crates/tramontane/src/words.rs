@@ -205,13 +205,13 @@ impl Mistral {
             let schema = json!({"name": "reply", "schema": schema, "strict": true});
             body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
         }
-        let format = json::parse(&body["response_format"].to_string())?;
         let request = chat::request::parse(body.to_string().as_bytes())?;
         let validated = chat::validate(request, &self.tekken)?;
         let prompt = chat::encode(&validated, &self.tekken)?;
         if conversation.tools.is_empty() && conversation.schema.is_none() {
             return Ok((prompt, None));
         }
+        let format = json::parse(&body["response_format"].to_string())?;
         let request = GrammarRequest {
             tools: validated.tools(),
             tool_choice: ToolChoice::Auto,

@@ -8,13 +8,12 @@ use crate::load;
 use crate::sampling;
 use crate::screen::Screen;
 use crate::words::{Conversation, Words};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use chat::Prompt;
 use chat::format::parse::{Delta, Reply};
 use engine::{Engine, EngineConfig, KvMemory};
-use serde_json::{Value, json};
-use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use serde_json::json;
+use std::io::{self, IsTerminal};
 
 /// Everything a reply needs, loaded once.
 pub struct Session {
@@ -42,11 +41,15 @@ pub fn run(args: &RunArgs) -> Result<()> {
         tools: args
             .tools
             .as_deref()
-            .map(tools)
+            .map(|path| load::json(path, "a JSON list of tools"))
             .transpose()?
             .unwrap_or_default(),
         effort: args.effort.map(effort_name),
-        schema: args.json_schema.as_deref().map(schema).transpose()?,
+        schema: args
+            .json_schema
+            .as_deref()
+            .map(|path| load::json(path, "a JSON schema"))
+            .transpose()?,
     };
     let session = session(args)?;
     match prompt {
@@ -64,11 +67,9 @@ fn prompt(args: &RunArgs) -> Result<Option<String>> {
         None if io::stdin().is_terminal() => return Ok(None),
         None => {}
     }
-    let mut text = String::new();
-    io::stdin()
-        .read_to_string(&mut text)
-        .context("cannot read the prompt from stdin")?;
-    Ok(Some(text.trim_end_matches('\n').to_owned()))
+    Ok(Some(
+        load::stdin("prompt")?.trim_end_matches('\n').to_owned(),
+    ))
 }
 
 fn effort_name(effort: Effort) -> &'static str {
@@ -76,18 +77,6 @@ fn effort_name(effort: Effort) -> &'static str {
         Effort::None => "none",
         Effort::High => "high",
     }
-}
-
-fn tools(path: &Path) -> Result<Vec<Value>> {
-    let text = load::read(path)?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{}: expected a JSON list of tools", path.display()))
-}
-
-fn schema(path: &Path) -> Result<Value> {
-    let text = load::read(path)?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{}: expected a JSON schema", path.display()))
 }
 
 fn session(args: &RunArgs) -> Result<Session> {

@@ -8,7 +8,7 @@ use chat::{ChatError, Tekken};
 use serde::Deserialize;
 use serde_json::json;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// One line of `--texts`.
@@ -49,13 +49,7 @@ pub fn run(args: &TokenizeArgs) -> Result<()> {
     } else {
         let text = match &args.text {
             Some(text) => text.clone(),
-            None => {
-                let mut text = String::new();
-                io::stdin()
-                    .read_to_string(&mut text)
-                    .context("cannot read the text from stdin")?;
-                text
-            }
+            None => load::stdin("text")?,
         };
         writeln!(out, "{}", json!({"ids": words.text(&text)?}))?;
     }
