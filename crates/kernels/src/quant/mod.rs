@@ -233,22 +233,16 @@ impl Format {
         );
         let blocks = bytes.chunks_exact(spec.bytes);
         let outs = out.chunks_exact_mut(spec.values);
-        match &spec.scheme {
-            Scheme::Plain { read } => blocks.zip(outs).for_each(|(b, o)| o[0] = read(b)),
-            Scheme::Scaled(scheme) => {
-                let mut block = Block::new();
-                for (bytes, out) in blocks.zip(outs) {
-                    (scheme.unpack)(bytes, &mut block);
-                    dequantize_scaled(scheme, &block, out);
-                }
-            }
-            Scheme::Super(scheme) => {
-                let mut block = Block::new();
-                for (bytes, out) in blocks.zip(outs) {
-                    (scheme.unpack)(bytes, &mut block);
-                    dequantize_super(scheme, &block, out);
-                }
-            }
+        type Dequantize = fn(&BlockScheme, &Block, &mut [f32]);
+        let (scheme, dequantize): (_, Dequantize) = match &spec.scheme {
+            Scheme::Plain { read } => return blocks.zip(outs).for_each(|(b, o)| o[0] = read(b)),
+            Scheme::Scaled(scheme) => (scheme, dequantize_scaled),
+            Scheme::Super(scheme) => (scheme, dequantize_super),
+        };
+        let mut block = Block::new();
+        for (bytes, out) in blocks.zip(outs) {
+            (scheme.unpack)(bytes, &mut block);
+            dequantize(scheme, &block, out);
         }
     }
 
