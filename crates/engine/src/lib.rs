@@ -29,5 +29,5 @@ pub use events::{
 };
 pub use pages::PageOrder;
 pub use random::fresh_seed;
-pub use request::{EmbeddingSpan, GenerateRequest, PromptScore, SamplingParams};
+pub use request::{EmbeddingSpan, Embeddings, GenerateRequest, PromptScore, SamplingParams};
 pub use stats::Stats;

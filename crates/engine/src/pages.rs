@@ -1,8 +1,8 @@
 //! Who owns which page of the KV cache, and which pages can be used again.
 //!
 //! A page of [`model::PAGE_SIZE`] slots is blank, or held by one or more sequences, or idle: held by nobody, but still
-//! filled with a known prefix. A full page is *registered* under the page before it and its 64 tokens; a later sequence
-//! that begins with the same tokens shares it instead of computing it again. Keys are compared in full, never by a hash
+//! filled with a known prefix. A full page is *registered* under the page before it, its 64 tokens and the digests of
+//! what stands in their place (images); a later sequence that begins with the same shares it instead of computing it again. Keys are compared in full, never by a hash
 //! alone, and an identity is never used twice: a shared page holds exactly the rows the sequence would have computed.
 //!
 //! It knows no sequences and no memory: pages are numbers.
@@ -29,11 +29,33 @@ impl PrefixId {
     pub(crate) const EMPTY: PrefixId = PrefixId(0);
 }
 
-/// What a full page holds: the prefix before it, and its own tokens.
+/// Which embedding rows a page holds in the place of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PageRows {
+    /// The first slot of the page that they fill.
+    pub(crate) slot: usize,
+    /// How many.
+    pub(crate) count: usize,
+    /// What they were computed from.
+    pub(crate) digest: [u8; 32],
+    /// Which of the rows computed from that is the first.
+    pub(crate) first_row: usize,
+}
+
+/// What a full page is computed from, besides the pages before it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PageContent {
+    /// One id a slot.
+    pub(crate) tokens: Arc<[u32]>,
+    /// The embedding rows that stand in the place of some of them.
+    pub(crate) rows: Arc<[PageRows]>,
+}
+
+/// What a full page holds: the prefix before it, and its own content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct PrefixKey {
     parent: PrefixId,
-    tokens: Arc<[u32]>,
+    content: PageContent,
 }
 
 /// One page of the pool.
@@ -129,16 +151,16 @@ impl PagePool {
         }
     }
 
-    /// Finds and holds the longest registered prefix made of the given pages' tokens, each a full page of them.
-    pub(crate) fn share<'a>(&mut self, pages: impl Iterator<Item = &'a [u32]>) -> SharedPrefix {
+    /// Finds and holds the longest registered prefix made of pages with the given content.
+    pub(crate) fn share(&mut self, pages: impl Iterator<Item = PageContent>) -> SharedPrefix {
         let mut found = SharedPrefix {
             pages: Vec::new(),
             id: PrefixId::EMPTY,
         };
-        for tokens in pages {
+        for content in pages {
             let key = PrefixKey {
                 parent: found.id,
-                tokens: tokens.into(),
+                content,
             };
             let Some(&index) = self.prefixes.get(&key) else {
                 break;
@@ -157,13 +179,15 @@ impl PagePool {
         found
     }
 
-    /// Notes that a held page is full of these tokens, after that prefix, so that it can be shared. If another page
-    /// holds the same already, that one stays the shared one. Returns the identity of the prefix up to here.
-    pub(crate) fn register(&mut self, index: u32, parent: PrefixId, tokens: &[u32]) -> PrefixId {
-        let key = PrefixKey {
-            parent,
-            tokens: tokens.into(),
-        };
+    /// Notes that a held page is full of this, after that prefix, so that it can be shared. If another page holds the
+    /// same already, that one stays the shared one. Returns the identity of the prefix up to here.
+    pub(crate) fn register(
+        &mut self,
+        index: u32,
+        parent: PrefixId,
+        content: PageContent,
+    ) -> PrefixId {
+        let key = PrefixKey { parent, content };
         if let Some(&same) = self.prefixes.get(&key)
             && let Some((_, id)) = &self.pages[same as usize].prefix
         {
@@ -187,6 +211,14 @@ impl PagePool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// A page of one token.
+    fn page(token: &u32) -> PageContent {
+        PageContent {
+            tokens: [*token].into(),
+            rows: [].into(),
+        }
+    }
 
     /// Every page is in exactly one place, and the tables agree with each other.
     fn check(pool: &PagePool, held: &[Vec<u32>]) {
@@ -240,20 +272,20 @@ mod tests {
             for (op, which, tokens) in ops {
                 match op {
                     0 => {
-                        let SharedPrefix { mut pages, mut id } = pool.share(tokens.chunks(1));
-                        for (i, &page) in pages.iter().enumerate() {
-                            prop_assert_eq!(&contents[page as usize], &tokens[..=i]);
+                        let SharedPrefix { mut pages, mut id } = pool.share(tokens.iter().map(page));
+                        for (i, &index) in pages.iter().enumerate() {
+                            prop_assert_eq!(&contents[index as usize], &tokens[..=i]);
                         }
                         for i in pages.len()..tokens.len() {
                             let free = pool.num_free();
-                            let Some(page) = pool.allocate() else {
+                            let Some(index) = pool.allocate() else {
                                 prop_assert_eq!(free, 0);
                                 break;
                             };
                             prop_assert_eq!(pool.num_free(), free - 1);
-                            contents[page as usize] = tokens[..=i].to_vec();
-                            id = pool.register(page, id, &tokens[i..=i]);
-                            pages.push(page);
+                            contents[index as usize] = tokens[..=i].to_vec();
+                            id = pool.register(index, id, page(&tokens[i]));
+                            pages.push(index);
                         }
                         held.push(pages);
                     }
@@ -295,14 +327,14 @@ mod tests {
         let mut id = PrefixId::EMPTY;
         let pages: Vec<u32> = (0..3)
             .map(|token| {
-                let page = pool.allocate().unwrap();
-                id = pool.register(page, id, &[token]);
-                page
+                let index = pool.allocate().unwrap();
+                id = pool.register(index, id, page(&token));
+                index
             })
             .collect();
         pool.release(pages.clone());
         assert_eq!(pool.allocate(), Some(pages[2]));
-        assert_eq!(pool.share([0, 1, 2].chunks(1)).pages, &pages[..2]);
+        assert_eq!(pool.share([0, 1, 2].iter().map(page)).pages, &pages[..2]);
         assert_eq!(pool.num_free(), 0);
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::constraint::Constraint;
 use crate::error::EngineError;
+use std::sync::Arc;
 
 /// How a token is chosen from the logits. The order in which these act is told in `sampler.rs`.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,13 +49,26 @@ impl Default for SamplingParams {
     }
 }
 
-/// Embedding rows that take the place of some prompt tokens (an image's).
+/// Embedding rows that were computed from something that is no token, such as an image.
+#[derive(Debug, PartialEq)]
+pub struct Embeddings {
+    /// Names what they were computed from: equal digests mean equal rows, so that a cached prefix may hold them.
+    pub digest: [u8; 32],
+    /// Shapes: `[count, hidden_size]`, row-major.
+    pub rows: Vec<f32>,
+}
+
+/// A run of embedding rows that take the place of some prompt tokens. An image is several: one for each of its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingSpan {
     /// Index of the first prompt token they replace.
     pub first: usize,
-    /// Shapes: `[count, hidden_size]`, row-major.
-    pub rows: Vec<f32>,
+    /// How many tokens they replace.
+    pub count: usize,
+    /// Where they stand in the source's rows.
+    pub first_row: usize,
+    /// What holds them.
+    pub source: Arc<Embeddings>,
 }
 
 /// What to report of the prompt.
@@ -158,30 +172,49 @@ impl Limits {
         self.check_tokens("prompt", request.prompt.iter().copied())?;
         let mut free_from = 0;
         for span in &request.embeddings {
-            let count = span.rows.len() / self.hidden_size;
-            if count == 0 || span.rows.len() % self.hidden_size != 0 {
-                let (got, width) = (span.rows.len(), self.hidden_size);
-                return invalid(
-                    "embeddings",
-                    format!("expected whole rows of {width} values, got {got} values"),
-                );
-            }
-            if span.first < free_from || span.first.saturating_add(count) > request.prompt.len() {
-                let (first, len) = (span.first, request.prompt.len());
-                return invalid(
-                    "embeddings",
-                    format!(
-                        "{count} rows at token {first} overlap the ones before or pass the prompt's end ({len} tokens)"
-                    ),
-                );
-            }
-            if !span.rows.iter().all(|v| v.is_finite()) {
-                return invalid(
-                    "embeddings",
-                    format!("a value of the rows at token {} is not finite", span.first),
-                );
-            }
-            free_from = span.first + count;
+            self.check_span(span, free_from, request.prompt.len())?;
+            free_from = span.first + span.count;
+        }
+        Ok(())
+    }
+
+    fn check_span(
+        &self,
+        span: &EmbeddingSpan,
+        free_from: usize,
+        prompt_tokens: usize,
+    ) -> Result<(), EngineError> {
+        let (first, count, width) = (span.first, span.count, self.hidden_size);
+        let values = span.source.rows.len();
+        if values % width != 0 {
+            return invalid(
+                "embeddings",
+                format!("expected whole rows of {width} values, got {values} values"),
+            );
+        }
+        if count == 0 || span.first_row.saturating_add(count) > values / width {
+            let (num_rows, first_row) = (values / width, span.first_row);
+            return invalid(
+                "embeddings",
+                format!(
+                    "expected some of the {num_rows} rows there are, got {count} from row {first_row}"
+                ),
+            );
+        }
+        if first < free_from || first.saturating_add(count) > prompt_tokens {
+            return invalid(
+                "embeddings",
+                format!(
+                    "{count} rows at token {first} overlap the ones before or pass the prompt's end ({prompt_tokens} tokens)"
+                ),
+            );
+        }
+        let rows = &span.source.rows[span.first_row * width..][..count * width];
+        if !rows.iter().all(|v| v.is_finite()) {
+            return invalid(
+                "embeddings",
+                format!("a value of the rows at token {first} is not finite"),
+            );
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::constraint::{Constraint, ConstraintError};
 use crate::error::EngineError;
 use crate::events::{Event, EventSink, FinishReason, PromptLogprobs, Usage};
 use crate::logprobs::{logprobs, top_logprobs};
-use crate::pages::{PagePool, PrefixId, SharedPrefix};
+use crate::pages::{PageContent, PagePool, PageRows, PrefixId, SharedPrefix};
 use crate::random::{fresh_seed, uniform};
 use crate::request::{EmbeddingSpan, GenerateRequest, Limits, PromptScore, SamplingParams};
 use crate::sampler::{Sampler, TokenHistory};
@@ -127,10 +127,10 @@ impl Sequence {
         let num_needed = self.tokens.len().div_ceil(PAGE_SIZE);
         // The last token is computed in any case, for its logits; a prompt that is scored, every token.
         let num_shareable = match share && self.score.is_none() {
-            true => self.num_plain(self.tokens.len() - 1) / PAGE_SIZE,
+            true => (self.tokens.len() - 1) / PAGE_SIZE,
             false => 0,
         };
-        let full_pages = self.tokens.chunks_exact(PAGE_SIZE).take(num_shareable);
+        let full_pages = (0..num_shareable).map(|index| self.page_content(index));
         let SharedPrefix { mut pages, id } = pool.share(full_pages);
         if num_needed - pages.len() + spare > pool.num_free() {
             pool.release(pages);
@@ -164,16 +164,34 @@ impl Sequence {
 
     /// Offers the pages that have become full to later sequences.
     pub(crate) fn register_pages(&mut self, pool: &mut PagePool) {
-        for index in self.num_registered..self.num_plain(self.num_computed) / PAGE_SIZE {
-            let tokens = &self.tokens[index * PAGE_SIZE..(index + 1) * PAGE_SIZE];
-            self.prefix = pool.register(self.pages[index], self.prefix, tokens);
+        for index in self.num_registered..self.num_computed / PAGE_SIZE {
+            let content = self.page_content(index);
+            self.prefix = pool.register(self.pages[index], self.prefix, content);
             self.num_registered += 1;
         }
     }
 
-    /// How many of the first `n` tokens come before any embedding row. Only those are known by their ids.
-    fn num_plain(&self, n: usize) -> usize {
-        self.embeddings.first().map_or(n, |span| span.first.min(n))
+    /// What its full page of that index is computed from.
+    fn page_content(&self, index: usize) -> PageContent {
+        let page = index * PAGE_SIZE..(index + 1) * PAGE_SIZE;
+        let ends_before = |span: &EmbeddingSpan| span.first + span.count <= page.start;
+        let rows = self.embeddings[self.embeddings.partition_point(ends_before)..]
+            .iter()
+            .take_while(|span| span.first < page.end)
+            .map(|span| {
+                let first = span.first.max(page.start);
+                PageRows {
+                    slot: first - page.start,
+                    count: (span.first + span.count).min(page.end) - first,
+                    digest: span.source.digest,
+                    first_row: span.first_row + (first - span.first),
+                }
+            })
+            .collect();
+        PageContent {
+            tokens: self.tokens[page.clone()].into(),
+            rows,
+        }
     }
 
     /// Its part of the next step: at most so many rows, and so many of logits; embedding rows are added to `embeddings`.
@@ -211,13 +229,11 @@ impl Sequence {
             .embeddings
             .partition_point(|span| span.first <= position);
         if let Some(span) = next.checked_sub(1).map(|i| &self.embeddings[i])
-            && let Some(row) = span
-                .rows
-                .chunks_exact(hidden_size)
-                .nth(position - span.first)
+            && position < span.first + span.count
         {
             let index = embeddings.len() / hidden_size;
-            embeddings.extend_from_slice(row);
+            let row = span.first_row + (position - span.first);
+            embeddings.extend_from_slice(&span.source.rows[row * hidden_size..][..hidden_size]);
             return RowInput::Embedding(index as u32);
         }
         RowInput::Token(self.tokens[position])

@@ -44,14 +44,8 @@ fn requests() -> Vec<GenerateRequest> {
         top: 2,
         next_top: 2,
     });
-    requests[11].embeddings = vec![EmbeddingSpan {
-        first: 70,
-        rows: vec![0.25; 9 * HIDDEN],
-    }];
-    requests[13].embeddings = vec![EmbeddingSpan {
-        first: 2,
-        rows: vec![0.5; 4 * HIDDEN],
-    }];
+    requests[11].embeddings = vec![span(70, 1, vec![0.25; 9 * HIDDEN])];
+    requests[13].embeddings = vec![span(2, 2, vec![0.5; 4 * HIDDEN])];
     requests
 }
 

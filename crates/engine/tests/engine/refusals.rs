@@ -67,10 +67,7 @@ fn requests_that_cannot_be_are_refused_with_numbers() {
         (9, 2 * HIDDEN),
         (usize::MAX, HIDDEN),
     ] {
-        let span = EmbeddingSpan {
-            first,
-            rows: vec![0.0; values],
-        };
+        let span = span(first, 1, vec![0.0; values]);
         assert_eq!(
             field(GenerateRequest {
                 embeddings: vec![span],
@@ -79,10 +76,17 @@ fn requests_that_cannot_be_are_refused_with_numbers() {
             "embeddings"
         );
     }
-    let one = |first, value| EmbeddingSpan {
-        first,
-        rows: vec![value; HIDDEN],
-    };
+    let one = |first, value| span(first, 1, vec![value; HIDDEN]);
+    assert_eq!(
+        field(GenerateRequest {
+            embeddings: vec![EmbeddingSpan {
+                first_row: 1,
+                ..one(3, 0.0)
+            }],
+            ..good()
+        }),
+        "embeddings"
+    );
     assert_eq!(
         field(GenerateRequest {
             embeddings: vec![one(3, 0.0), one(3, 0.0)],

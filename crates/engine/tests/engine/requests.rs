@@ -171,24 +171,41 @@ fn a_prompt_is_scored_and_continued() {
 
 #[test]
 fn embedding_rows_take_the_place_of_tokens() {
-    let span = |first: usize, count: usize, seed: u64| EmbeddingSpan {
-        first,
-        rows: (0..count * HIDDEN)
+    let image = |seed: u64, count: usize| -> Vec<f32> {
+        (0..count * HIDDEN)
             .map(|i| (hash(seed, i as u64) % 1000) as f32)
-            .collect(),
+            .collect()
     };
-    let spans = vec![span(3, 5, 1), span(8, 1, 2), span(100, 80, 3)];
     let ids = prompt(4, 200);
-    let mut inputs: Vec<u64> = ids.iter().map(|&t| token_input(t)).collect();
-    for span in &spans {
-        for (i, row) in span.rows.chunks(HIDDEN).enumerate() {
-            inputs[span.first + i] = embedding_input(row);
+    let first = vec![
+        span(3, 1, image(1, 5)),
+        span(8, 2, image(2, 1)),
+        span(100, 3, image(3, 80)),
+    ];
+    // The same but for the last image; and the last image's rows in two spans, one row later.
+    let mut second = first.clone();
+    second[2] = span(100, 4, image(4, 80));
+    let mut third = first.clone();
+    third[2].count = 40;
+    third.push(EmbeddingSpan {
+        first: 141,
+        count: 39,
+        first_row: 41,
+        source: first[2].source.clone(),
+    });
+    let best = |spans: &[EmbeddingSpan]| {
+        let mut inputs: Vec<u64> = ids.iter().map(|&t| token_input(t)).collect();
+        for span in spans {
+            let rows = span.source.rows.chunks(HIDDEN).skip(span.first_row);
+            for (i, row) in rows.take(span.count).enumerate() {
+                inputs[span.first + i] = embedding_input(row);
+            }
         }
-    }
-    let logits = logits_after(inputs.iter().copied());
-    let best = (0..VOCAB)
-        .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
-        .unwrap() as u32;
+        let logits = logits_after(inputs.iter().copied());
+        (0..VOCAB)
+            .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
+            .unwrap() as u32
+    };
     for step_tokens in [512, 9] {
         let engine = start(
             ToyModel::new(1000),
@@ -197,15 +214,19 @@ fn embedding_rows_take_the_place_of_tokens() {
                 ..pages(16)
             },
         );
-        for round in 0..2 {
+        let ask = |spans: &[EmbeddingSpan]| {
             let mut request = greedy_request(ids.clone(), 1);
-            request.embeddings = spans.clone();
+            request.embeddings = spans.to_vec();
             let reply = collect(engine.submit(request).unwrap());
-            assert_eq!((round, reply.tokens), (round, vec![best]));
-        }
+            (reply.tokens.clone(), reply.usage().cached_tokens)
+        };
+        // An image is known by its digest: its pages are shared, and no other image's.
+        assert_eq!(ask(&first), (vec![best(&first)], 0));
+        assert_eq!(ask(&first), (vec![best(&first)], 3 * PAGE_SIZE));
+        assert_eq!(ask(&second), (vec![best(&second)], PAGE_SIZE));
+        assert_eq!(ask(&third), (vec![best(&third)], 2 * PAGE_SIZE));
         // The same ids without the images are another prompt.
-        let plain = collect(engine.submit(greedy_request(ids.clone(), 1)).unwrap());
-        assert_eq!(plain.tokens, greedy(&ids, 1));
+        assert_eq!(ask(&[]), (greedy(&ids, 1), 0));
     }
 }
 

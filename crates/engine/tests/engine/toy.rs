@@ -5,8 +5,8 @@
 //! position or order, or a page that another sequence has overwritten, is an error or another token.
 
 use engine::{
-    Engine, EngineConfig, Event, EventStream, GenerateRequest, KvMemory, SamplingParams, Stats,
-    TokenLogprobs, Usage,
+    EmbeddingSpan, Embeddings, Engine, EngineConfig, Event, EventStream, GenerateRequest, KvMemory,
+    SamplingParams, Stats, TokenLogprobs, Usage,
 };
 use model::{
     Batch, BatchSequence, LanguageModel, LogitRows, ModelError, Output, PAGE_SIZE, RowInput,
@@ -293,5 +293,18 @@ pub fn idle(engine: &Engine) -> Stats {
         }
         assert!(Instant::now() < deadline, "never idle: {stats:?}");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Rows of the given values from token `first` on, as computed from something that `digest` stands for.
+pub fn span(first: usize, digest: u8, rows: Vec<f32>) -> EmbeddingSpan {
+    EmbeddingSpan {
+        first,
+        count: rows.len() / HIDDEN,
+        first_row: 0,
+        source: Arc::new(Embeddings {
+            digest: [digest; 32],
+            rows,
+        }),
     }
 }
