@@ -1,0 +1,72 @@
+"""The stream of samples: which skill and kind comes next, by the run's progress.
+
+Shares are of samples' tokens, as far as MEAN_TOKENS is right; they follow three phases: copying and looking first, then
+everything, then longer prompts and more of what is hard.
+"""
+
+from collections.abc import Callable, Iterator
+
+from .data import arithmetic, echo, extraction, fallback, images, recall, talk, tools
+from .draw import Draw
+from .encode import Encoder
+from .sample import Encoded, Sample
+
+SKILLS = {
+    "arithmetic": arithmetic.KINDS, "echo": echo.KINDS, "recall": recall.KINDS, "tools": tools.KINDS, "extraction": extraction.KINDS, "talk": talk.KINDS, "fallback": fallback.KINDS, "images": images.KINDS,
+}
+# Shares of tokens by phase: progress at which the row holds, then by skill; between rows they change evenly.
+PHASES = (
+    (0.00, {"arithmetic": 22, "echo": 36, "recall": 3, "tools": 5, "extraction": 10, "talk": 3, "fallback": 2, "images": 18}),
+    (0.15, {"arithmetic": 26, "echo": 18, "recall": 8, "tools": 12, "extraction": 10, "talk": 4, "fallback": 3, "images": 18}),
+    (0.30, {"arithmetic": 30, "echo": 4, "recall": 12, "tools": 16, "extraction": 8, "talk": 5, "fallback": 3, "images": 18}),
+    (1.00, {"arithmetic": 30, "echo": 2, "recall": 14, "tools": 17, "extraction": 7, "talk": 5, "fallback": 4, "images": 16}),
+)
+LONG_SKILLS = ("recall",)
+
+
+class Mixture:
+    """Draws samples; keeps a running mean of each skill's tokens so that shares are of tokens."""
+
+    def __init__(self, split: str = "train"):
+        self.split = split
+        self.names = list(SKILLS)
+        self.makers = {name: [make for _, make in kinds.values()] for name, kinds in SKILLS.items()}
+        self.weights = {name: [weight for weight, _ in kinds.values()] for name, kinds in SKILLS.items()}
+        # Tokens a sample, at first guess; `seen` moves it.
+        self.tokens = {"arithmetic": 80.0, "echo": 55.0, "recall": 150.0, "tools": 350.0, "extraction": 150.0, "talk": 80.0, "fallback": 60.0, "images": 70.0}
+
+    def shares(self, progress: float) -> dict[str, float]:
+        for (low, first), (high, second) in zip(PHASES, PHASES[1:]):
+            if progress <= high:
+                part = (progress - low) / (high - low)
+                return {name: first.get(name, 0) * (1 - part) + second.get(name, 0) * part for name in self.names}
+        return dict(PHASES[-1][1])
+
+    def seen(self, skill: str, count: int) -> None:
+        self.tokens[skill] += 0.02 * (count - self.tokens[skill])
+
+    def sample(self, seed, progress: float) -> Sample:
+        draw = Draw(seed, self.split, progress)
+        shares = self.shares(progress)
+        skill = draw.random.choices(self.names, [shares[name] / self.tokens[name] for name in self.names])[0]
+        return self.of(skill, draw)
+
+    def of(self, skill: str, draw: Draw) -> Sample:
+        weights = self.weights[skill]
+        if skill == "images" and draw.level < 0.3:
+            weights = [weight * (2.5 if name in images.DENSE else 0.6) for weight, name in zip(weights, SKILLS[skill])]
+        return draw.random.choices(self.makers[skill], weights)[0](draw)
+
+
+def stream(seed: int, worker: int, progress: Callable[[], float] | float, split: str = "train", max_tokens: int = 4608,
+           encoder: Encoder | None = None) -> Iterator[Encoded]:
+    """Samples without end, the same ones for the same (seed, worker, progress)."""
+    mixture, encode, index = Mixture(split), encoder or Encoder(), 0
+    while True:
+        now = progress() if callable(progress) else progress
+        sample = mixture.sample(f"{seed}.{worker}.{index}", now)
+        index += 1
+        encoded = encode(sample)
+        mixture.seen(sample.skill, len(encoded.ids))
+        if len(encoded.ids) <= max_tokens:
+            yield encoded
