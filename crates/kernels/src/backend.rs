@@ -9,6 +9,7 @@
 use crate::cache::{AttentionPlan, AttentionShape, Cache, CacheLayout};
 use crate::matrix::Matrix;
 use crate::rows::{Columns, Rows};
+use std::ops::Range;
 
 /// How the two lanes of a rotated pair lie in a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +105,19 @@ pub struct FeedForward {
     pub down: Matrix,
 }
 
+/// Attention in which every row of a range sees every row of it (an image's patches).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FullAttention {
+    /// Heads of queries, keys and values alike.
+    pub num_heads: usize,
+    /// Lanes of a head.
+    pub head_dim: usize,
+    /// Factor on every score before the softmax; above 0.
+    pub scale: f32,
+    /// Whether queries, keys, values and softmax weights are rounded to bf16 before they are multiplied.
+    pub rounded: bool,
+}
+
 /// A device. Object-safe; methods take `&self`, so one backend serves the whole process.
 pub trait Backend: Send + Sync {
     /// One line for start-up: device, instruction set, threads.
@@ -183,6 +197,22 @@ pub trait Backend: Send + Sync {
         shape: &AttentionShape,
         out: &mut Rows,
     );
+
+    /// Attention without a mask within each range of rows: keys in tiles of 64 in order, one online softmax.
+    ///
+    /// Shapes: `q, k, v, out: [rows, num_heads * head_dim]`; `ranges` are not empty and cover all rows, in order.
+    fn full_attention(
+        &self,
+        q: &Rows,
+        k: &Rows,
+        v: &Rows,
+        ranges: &[Range<usize>],
+        shape: &FullAttention,
+        out: &mut Rows,
+    );
+
+    /// `x = x · Φ(x)` elementwise, Φ the normal distribution: GELU in its exact form.
+    fn gelu(&self, x: &mut Rows);
 
     /// `out = x + y`, elementwise into `x`.
     fn add(&self, x: &mut Rows, y: &Rows);

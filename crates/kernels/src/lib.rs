@@ -17,7 +17,9 @@ mod rows;
 mod shapes;
 mod simd;
 
-pub use backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
+pub use backend::{
+    Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,
+};
 pub use cache::{
     AttentionPlan, AttentionRow, AttentionShape, Cache, CacheLayout, KvType, PAGE_SIZE,
 };

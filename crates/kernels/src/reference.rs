@@ -6,17 +6,21 @@
 //! would gain nothing.
 
 mod attention;
+pub(crate) mod full_attention;
 pub(crate) mod lanes;
 pub(crate) mod product;
 pub(crate) mod routing;
 
-use crate::backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
+use crate::backend::{
+    Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,
+};
 use crate::cache::{AttentionPlan, AttentionShape, Cache, CacheLayers, CacheLayout};
 use crate::float::f32_to_bf16;
-use crate::math::silu;
+use crate::math::{gelu, silu};
 use crate::matrix::Matrix;
 use crate::rows::{Columns, Rows};
 use crate::shapes;
+use std::ops::Range;
 
 /// The slow, readable backend that defines the numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,6 +157,25 @@ impl Backend for Reference {
         for r in 0..q.rows() {
             attention::attention_row(q.row(r), cache, layer, plan, r, shape, out.row_mut(r));
         }
+    }
+
+    fn full_attention(
+        &self,
+        q: &Rows,
+        k: &Rows,
+        v: &Rows,
+        ranges: &[Range<usize>],
+        shape: &FullAttention,
+        out: &mut Rows,
+    ) {
+        shapes::full_attention(q, k, v, ranges, shape, out);
+        for range in ranges {
+            full_attention::full_attention(q, k, v, range.clone(), shape, out);
+        }
+    }
+
+    fn gelu(&self, x: &mut Rows) {
+        x.data_mut().iter_mut().for_each(|x| *x = gelu(*x));
     }
 
     fn add(&self, x: &mut Rows, y: &Rows) {

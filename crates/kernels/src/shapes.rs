@@ -3,10 +3,11 @@
 //!
 //! What the unsafe cores of `cpu/` rely on is established here and named in their SAFETY notes.
 
-use crate::backend::{FeedForward, RotaryTable, RouterRule, Routing, RowInput};
+use crate::backend::{FeedForward, FullAttention, RotaryTable, RouterRule, Routing, RowInput};
 use crate::cache::{AttentionPlan, AttentionShape, Cache, PAGE_SIZE};
 use crate::matrix::Matrix;
 use crate::rows::{Columns, Rows};
+use std::ops::Range;
 
 pub(crate) fn embed(inputs: &[RowInput], table: &Matrix, embeddings: Option<&Rows>, out: &Rows) {
     assert_eq!(out.rows(), inputs.len(), "embed: rows of out, inputs");
@@ -228,6 +229,38 @@ pub(crate) fn attention(
             plan.pages.len()
         );
     }
+}
+
+pub(crate) fn full_attention(
+    q: &Rows,
+    k: &Rows,
+    v: &Rows,
+    ranges: &[Range<usize>],
+    shape: &FullAttention,
+    out: &Rows,
+) {
+    for (name, rows) in [("q", q), ("k", k), ("v", v), ("out", out)] {
+        assert_eq!(rows.rows(), q.rows(), "full_attention: rows of {name}, q");
+        assert_eq!(
+            rows.cols(),
+            shape.num_heads * shape.head_dim,
+            "full_attention: columns of {name}, heads"
+        );
+    }
+    let mut next = 0;
+    for range in ranges {
+        assert!(
+            range.start == next && range.end > next,
+            "full_attention: range {range:?}, expected to begin at {next}"
+        );
+        next = range.end;
+    }
+    assert_eq!(next, q.rows(), "full_attention: rows in ranges, rows of q");
+    assert!(
+        shape.scale > 0.0,
+        "full_attention: scale {}, expected above 0",
+        shape.scale
+    );
 }
 
 pub(crate) fn add(x: &Rows, y: &Rows) {

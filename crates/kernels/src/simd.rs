@@ -4,7 +4,10 @@
 //! A value of a `Simd` type exists only where its instructions do, which is why its methods are safe. Knows no format
 //! and no operation.
 
-use crate::math::{EXP_MAX, EXP_MIN, EXP_SERIES, LN_2_HIGH, LN_2_LOW, ROUNDER};
+use crate::math::{
+    EXP_MAX, EXP_MIN, EXP_SERIES, EXP2_MIN, EXP2_SERIES, LN_2_HIGH, LN_2_LOW, NORMAL_SERIES,
+    NORMAL_STEP, ROUNDER,
+};
 use std::f32::consts::LOG2_E;
 use std::marker::PhantomData;
 
@@ -79,6 +82,19 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Asks for the cache lines of `bytes`, to be used soon. A hint: computes nothing.
     fn prefetch(self, bytes: &[u8]);
 
+    /// In each lane `acc` plus the products of two bf16 pairs: by fused multiply-adds, first the high halves, then the
+    /// low, subnormals as zeros.
+    #[inline(always)]
+    fn dot_bf16(self, acc: Self::F, a: Self::I, b: Self::I) -> Self::F {
+        dot_bf16(self, acc, a, b)
+    }
+
+    /// In each lane the bf16 nearest to `low` and, in the high half, the one nearest to `high`. Neither is subnormal.
+    #[inline(always)]
+    fn pair_bf16(self, low: Self::F, high: Self::F) -> Self::I {
+        pair_bf16(self, low, high)
+    }
+
     /// `e^x` in each lane: [`crate::math::exp`], step by step.
     #[inline(always)]
     fn exp(self, x: Self::F) -> Self::F {
@@ -102,6 +118,37 @@ pub(crate) trait Simd: Copy + Send + Sync {
         self.select_less(most, x, self.splat(f32::INFINITY), value)
     }
 
+    /// `2^x` in each lane: [`crate::math::exp2`], step by step.
+    #[inline(always)]
+    fn exp2(self, x: Self::F) -> Self::F {
+        let rounder = self.splat(ROUNDER);
+        let clamped = self.larger(self.splat(EXP2_MIN), x);
+        let shifted = self.add(clamped, rounder);
+        let r = self.sub(clamped, self.sub(shifted, rounder));
+        let mut series = self.splat(EXP2_SERIES[0]);
+        for coefficient in &EXP2_SERIES[1..] {
+            series = self.fma(series, r, self.splat(*coefficient));
+        }
+        let n = self.isub(self.bits(shifted), self.isplat(ROUNDER.to_bits() as i32));
+        self.mul(self.fma(series, r, self.splat(1.0)), self.power_of_two(n))
+    }
+
+    /// `x · Φ(x)` in each lane: [`crate::math::gelu`], step by step.
+    #[inline(always)]
+    fn gelu(self, x: Self::F) -> Self::F {
+        let one = self.splat(1.0);
+        let a = self.from_bits(self.and(self.bits(x), self.isplat(i32::MAX)));
+        let t = self.div(one, self.fma(self.splat(NORMAL_STEP), a, one));
+        let mut series = self.splat(NORMAL_SERIES[0]);
+        for coefficient in &NORMAL_SERIES[1..] {
+            series = self.fma(series, t, self.splat(*coefficient));
+        }
+        let tail = self.exp(self.mul(self.mul(a, a), self.splat(-0.5)));
+        let tail = self.mul(tail, self.mul(series, t));
+        let lower = self.select_less(x, self.splat(0.0), tail, self.sub(one, tail));
+        self.mul(x, lower)
+    }
+
     /// `2ⁿ` for −127 < n < 128.
     #[inline(always)]
     fn power_of_two(self, n: Self::I) -> Self::F {
@@ -122,6 +169,34 @@ pub(crate) trait Simd: Copy + Send + Sync {
         whole[..x.len()].copy_from_slice(x);
         self.load(&whole)
     }
+}
+
+/// [`Simd::dot_bf16`] where no instruction does it.
+#[inline(always)]
+pub(crate) fn dot_bf16<S: Simd>(simd: S, acc: S::F, a: S::I, b: S::I) -> S::F {
+    let mask = simd.isplat(0xffff_0000_u32 as i32);
+    let (a_high, b_high) = (simd.and(a, mask), simd.and(b, mask));
+    let acc = simd.fma_flushed(simd.from_bits(a_high), simd.from_bits(b_high), acc);
+    let (a_low, b_low) = (simd.shl(a, 16), simd.shl(b, 16));
+    simd.fma_flushed(simd.from_bits(a_low), simd.from_bits(b_low), acc)
+}
+
+/// [`Simd::pair_bf16`] where no instruction does it.
+#[inline(always)]
+pub(crate) fn pair_bf16<S: Simd>(simd: S, low: S::F, high: S::F) -> S::I {
+    let (low, high) = (round_bf16(simd, low), round_bf16(simd, high));
+    let high = simd.and(high, simd.isplat(0xffff_0000_u32 as i32));
+    simd.or(simd.shr(low, 16), high)
+}
+
+/// The bits of `x`, their upper half made the nearest bf16: ties to even, NaN to NaN.
+#[inline(always)]
+fn round_bf16<S: Simd>(simd: S, x: S::F) -> S::I {
+    let bits = simd.bits(x);
+    let odd = simd.and(simd.shr(bits, 16), simd.isplat(1));
+    let rounded = simd.iadd(bits, simd.iadd(odd, simd.isplat(0x7fff)));
+    let finite = simd.select_less(x, simd.splat(f32::INFINITY), simd.from_bits(rounded), x);
+    simd.bits(finite)
 }
 
 /// Work that can run on any lanes. `run` and everything below it must be `#[inline(always)]`: that is how it comes to

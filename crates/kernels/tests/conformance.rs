@@ -4,6 +4,8 @@
 
 #[path = "conformance/attention.rs"]
 mod attention;
+#[path = "conformance/images.rs"]
+mod images;
 mod support;
 
 use kernels::{

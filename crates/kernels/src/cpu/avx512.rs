@@ -1,15 +1,15 @@
-//! Sixteen lanes in one 512-bit register: AVX-512 F, BW, DQ, VL and VNNI.
+//! Sixteen lanes in one 512-bit register: AVX-512 F, BW, DQ, VL and VNNI, with or without BF16.
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, dot_bf16, pair_bf16};
 use std::arch::x86_64::*;
 
-/// Proof that this machine has the instructions: only [`Avx512::detect`] makes one.
+/// Proof that this machine has the instructions, BF16's too if so named: only the `detect`s make one.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BF16: bool>(());
 
-impl Avx512 {
+impl Avx512<false> {
     /// The lanes, if the machine and the operating system have them.
-    pub fn detect() -> Option<Avx512> {
+    pub fn detect() -> Option<Avx512<false>> {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
@@ -26,10 +26,68 @@ impl Avx512 {
     }
 }
 
+impl Avx512<true> {
+    /// The lanes, if they also multiply pairs of bf16 in the order of the definition.
+    pub fn detect() -> Option<Avx512<true>> {
+        Avx512::<false>::detect()?;
+        if !is_x86_feature_detected!("avx512bf16") {
+            return None;
+        }
+        // SAFETY: the features are there.
+        let orderly = unsafe { multiplies_high_halves_first() };
+        orderly.then_some(Avx512(()))
+    }
+
+    /// The same lanes for kernels that have no use for BF16.
+    pub fn without_bf16(self) -> Avx512<false> {
+        Avx512(())
+    }
+
+    /// Runs `kernel`, compiled for these instructions.
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` exists, so `detect` found the features.
+        unsafe { run_with_bf16(self, kernel) }
+    }
+}
+
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-fn run<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+fn run<K: Kernel>(simd: Avx512<false>, kernel: K) -> K::Output {
     kernel.run(simd)
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,fma")]
+fn run_with_bf16<K: Kernel>(simd: Avx512<true>, kernel: K) -> K::Output {
+    kernel.run(simd)
+}
+
+/// Whether VDPBF16PS adds the product of the high halves first and rounds after each: its description leaves room.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn multiplies_high_halves_first() -> bool {
+    // 1 hides 2⁻²⁶ if it comes first and twice 2⁻²⁴ if they come one by one; a unit that rounds once hides neither.
+    let (tiny, half_step) = (2f32.powi(-26), 2f32.powi(-24));
+    let sum = |acc: f32, high: f32, low: f32| {
+        let pair = (high.to_bits() & 0xffff_0000) | (low.to_bits() >> 16);
+        let (pairs, ones) = (
+            _mm512_set1_epi32(pair as i32),
+            _mm512_set1_epi32(0x3f80_3f80),
+        );
+        _mm512_cvtss_f32(_mm512_dpbf16_ps(
+            _mm512_set1_ps(acc),
+            as_bf16(pairs),
+            as_bf16(ones),
+        ))
+    };
+    let stepwise = |acc: f32, high: f32, low: f32| (acc + high) + low;
+    [
+        (-1.0, 1.0, tiny),
+        (-1.0, tiny, 1.0),
+        (1.0, half_step, half_step),
+    ]
+    .into_iter()
+    .all(|(acc, high, low)| sum(acc, high, low) == stepwise(acc, high, low))
 }
 
 /// Declares methods whose bodies are intrinsics of the features above.
@@ -44,7 +102,7 @@ macro_rules! methods {
     )*};
 }
 
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type F = __m512;
     type I = __m512i;
     const WIDE: bool = true;
@@ -111,7 +169,47 @@ impl Simd for Avx512 {
         }
         fn transpose(rows: [&[u8; 16]; 16]) -> [__m512i; 4] { transpose(rows) }
     }
+
+    #[inline(always)]
+    fn dot_bf16(self, acc: __m512, a: __m512i, b: __m512i) -> __m512 {
+        if !BF16 {
+            return dot_bf16(self, acc, a, b);
+        }
+        // SAFETY: `self` exists, so `detect` found the features.
+        unsafe { _mm512_dpbf16_ps(acc, as_bf16(a), as_bf16(b)) }
+    }
+
+    #[inline(always)]
+    fn pair_bf16(self, low: __m512, high: __m512) -> __m512i {
+        if !BF16 {
+            return pair_bf16(self, low, high);
+        }
+        // SAFETY: as in `dot_bf16`; the cast is of 64 bytes to 64 bytes.
+        unsafe {
+            let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            _mm512_permutexvar_epi16(_mm512_loadu_si512(INTERLEAVED.as_ptr().cast()), halves)
+        }
+    }
 }
+
+/// The same bits as pairs of bf16.
+#[inline(always)]
+fn as_bf16(words: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes that may hold anything.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(words) }
+}
+
+/// Takes value `i` of the lower sixteen and of the upper sixteen to places `2i` and `2i + 1`.
+const INTERLEAVED: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 16 {
+        order[2 * i] = i as u16;
+        order[2 * i + 1] = 16 + i as u16;
+        i += 1;
+    }
+    order
+};
 
 /// Sixteen sums by the fixed tree: each step halves the lanes a sum still needs and puts two sums in one register.
 #[inline]

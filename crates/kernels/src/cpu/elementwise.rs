@@ -52,6 +52,27 @@ impl Kernel for SwiGlu<'_> {
     }
 }
 
+/// `x = x · Φ(x)`, in place.
+pub(crate) struct Gelu<'a> {
+    pub x: &'a mut [f32],
+}
+
+impl Kernel for Gelu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (whole, rest) = self.x.as_chunks_mut::<16>();
+        for x in whole {
+            let y = simd.gelu(simd.load(x));
+            simd.store(y, x);
+        }
+        let mut part = [0.0; 16];
+        simd.store(simd.gelu(simd.load_part(rest)), &mut part);
+        rest.copy_from_slice(&part[..rest.len()]);
+    }
+}
+
 /// Logits to probabilities, in place.
 pub(crate) struct Softmax<'a> {
     pub scores: &'a mut [f32],

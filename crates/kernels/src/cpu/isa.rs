@@ -15,19 +15,22 @@ pub enum Isa {
     Avx2,
     /// x86: AVX-512 F, BW, DQ, VL, VNNI.
     Avx512,
+    /// The same and BF16, which serves images.
+    Avx512Bf16,
 }
 
 /// Names a user may give, and what each means here. Sets that are known but not built yet have no `Isa`.
-const NAMES: [(&str, Option<Isa>); 4] = [
+const NAMES: [(&str, Option<Isa>); 5] = [
     ("scalar", Some(Isa::Scalar)),
     ("avx2", Some(Isa::Avx2)),
     ("avx512", Some(Isa::Avx512)),
+    ("avx512-bf16", Some(Isa::Avx512Bf16)),
     ("amx", None),
 ];
 
 impl Isa {
     /// Every set that this program has kernels for, slowest first.
-    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
 
     /// The set of that name.
     ///
@@ -74,7 +77,9 @@ pub(crate) enum Unit {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
+    Avx512(Avx512<false>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512<true>),
 }
 
 impl Unit {
@@ -88,7 +93,8 @@ impl Unit {
         match isa {
             Isa::Scalar => Some(Unit::Scalar(Scalar)),
             Isa::Avx2 => Avx2::detect().map(Unit::Avx2),
-            Isa::Avx512 => Avx512::detect().map(Unit::Avx512),
+            Isa::Avx512 => Avx512::<false>::detect().map(Unit::Avx512),
+            Isa::Avx512Bf16 => Avx512::<true>::detect().map(Unit::Avx512Bf16),
         }
     }
 
@@ -105,6 +111,8 @@ impl Unit {
             Unit::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512(simd) => simd.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512Bf16(simd) => simd.without_bf16().run(kernel),
         }
     }
 
@@ -122,6 +130,23 @@ impl Unit {
                 let _guard = FlushSubnormals::new();
                 simd.run(kernel)
             }
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512Bf16(simd) => {
+                let _guard = FlushSubnormals::new();
+                simd.without_bf16().run(kernel)
+            }
+        }
+    }
+
+    /// [`Unit::run_flushed`] for kernels that multiply pairs of bf16.
+    pub fn run_bf16<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512Bf16(simd) => {
+                let _guard = FlushSubnormals::new();
+                simd.run(kernel)
+            }
+            other => other.run_flushed(kernel),
         }
     }
 }

@@ -13,6 +13,7 @@ mod bandwidth;
 mod elementwise;
 mod feed_forward;
 pub(crate) mod flush;
+mod full_attention;
 mod isa;
 mod matmul;
 mod operand;
@@ -25,18 +26,21 @@ pub use bandwidth::measure_bandwidth;
 pub use isa::Isa;
 
 use crate::KernelError;
-use crate::backend::{Backend, FeedForward, Pairing, RotaryTable, RouterRule, Routing, RowInput};
+use crate::backend::{
+    Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,
+};
 use crate::cache::{AttentionPlan, AttentionShape, Cache, CacheLayers, CacheLayout};
 use crate::matrix::Matrix;
 use crate::reference::{embed_row, rotate_row, routing, write_slot};
 use crate::rows::{Columns, Rows};
 use crate::shapes;
 use attention::{AttentionTask, MAX_HEADS, Stored};
-use elementwise::{RmsNorm, Softmax};
+use elementwise::{Gelu, RmsNorm, Softmax};
 use isa::Unit;
 use operand::{Forms, Operand};
 use products::Product;
 use shared::Shared;
+use std::ops::Range;
 use threads::Threads;
 
 /// Values that one task of an elementwise operation should at least have: some 10 µs of work.
@@ -300,6 +304,23 @@ impl Backend for Cpu {
             CacheLayers::F32(l) => self.attention_on(q, &l[layer], width, plan, shape, out),
             CacheLayers::Bf16(l) => self.attention_on(q, &l[layer], width, plan, shape, out),
         }
+    }
+
+    fn full_attention(
+        &self,
+        q: &Rows,
+        k: &Rows,
+        v: &Rows,
+        ranges: &[Range<usize>],
+        shape: &FullAttention,
+        out: &mut Rows,
+    ) {
+        shapes::full_attention(q, k, v, ranges, shape, out);
+        self.attention_within(q, k, v, ranges, shape, out);
+    }
+
+    fn gelu(&self, x: &mut Rows) {
+        self.each_out_row(x, |_, x| self.unit.run(Gelu { x }));
     }
 
     fn add(&self, x: &mut Rows, y: &Rows) {
