@@ -137,7 +137,7 @@ class Draw:
             return "Please " + template[0].lower() + template[1:]
         if form == 2:
             return self.pick(("I need to know: ", "Tell me: ", "Can you help? ", "I have a question. ", "Help me: ")) + template
-        if form == 3 and template[0] != "{" and not template.endswith("?"):
+        if form == 3 and template[0] != "{" and template.endswith(".") and template.count(".") == 1 and "\n" not in template:
             return "Could you " + template[0].lower() + template[1:].rstrip(".!") + "?"
         return template
 

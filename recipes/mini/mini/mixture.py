@@ -6,20 +6,20 @@ everything, then longer prompts and more of what is hard.
 
 from collections.abc import Callable, Iterator
 
-from .data import arithmetic, echo, extraction, fallback, images, recall, talk, tools
+from .data import arithmetic, code, echo, extraction, fallback, images, recall, talk, tools, writing
 from .draw import Draw
 from .encode import Encoder
 from .sample import Encoded, Sample
 
 SKILLS = {
-    "arithmetic": arithmetic.KINDS, "echo": echo.KINDS, "recall": recall.KINDS, "tools": tools.KINDS, "extraction": extraction.KINDS, "talk": talk.KINDS, "fallback": fallback.KINDS, "images": images.KINDS,
+    "arithmetic": arithmetic.KINDS, "code": code.KINDS, "writing": writing.KINDS, "echo": echo.KINDS, "recall": recall.KINDS, "tools": tools.KINDS, "extraction": extraction.KINDS, "talk": talk.KINDS, "fallback": fallback.KINDS, "images": images.KINDS,
 }
 # Shares of tokens by phase: progress at which the row holds, then by skill; between rows they change evenly.
 PHASES = (
-    (0.00, {"arithmetic": 22, "echo": 36, "recall": 3, "tools": 5, "extraction": 10, "talk": 3, "fallback": 2, "images": 18}),
-    (0.15, {"arithmetic": 26, "echo": 18, "recall": 8, "tools": 12, "extraction": 10, "talk": 4, "fallback": 3, "images": 18}),
-    (0.30, {"arithmetic": 30, "echo": 4, "recall": 12, "tools": 16, "extraction": 8, "talk": 5, "fallback": 3, "images": 18}),
-    (1.00, {"arithmetic": 30, "echo": 2, "recall": 14, "tools": 17, "extraction": 7, "talk": 5, "fallback": 4, "images": 16}),
+    (0.00, {"arithmetic": 20, "code": 4, "writing": 1, "echo": 36, "recall": 3, "tools": 4, "extraction": 9, "talk": 3, "fallback": 2, "images": 18}),
+    (0.15, {"arithmetic": 24, "code": 7, "writing": 2, "echo": 17, "recall": 7, "tools": 10, "extraction": 9, "talk": 4, "fallback": 3, "images": 17}),
+    (0.30, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 4, "recall": 11, "tools": 14, "extraction": 7, "talk": 5, "fallback": 4, "images": 17}),
+    (1.00, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 2, "recall": 13, "tools": 15, "extraction": 7, "talk": 5, "fallback": 4, "images": 16}),
 )
 LONG_SKILLS = ("recall",)
 
@@ -33,7 +33,7 @@ class Mixture:
         self.makers = {name: [make for _, make in kinds.values()] for name, kinds in SKILLS.items()}
         self.weights = {name: [weight for weight, _ in kinds.values()] for name, kinds in SKILLS.items()}
         # Tokens a sample, at first guess; `seen` moves it.
-        self.tokens = {"arithmetic": 80.0, "echo": 55.0, "recall": 150.0, "tools": 350.0, "extraction": 150.0, "talk": 80.0, "fallback": 60.0, "images": 70.0}
+        self.tokens = {"code": 160.0, "writing": 80.0, "arithmetic": 80.0, "echo": 55.0, "recall": 150.0, "tools": 350.0, "extraction": 150.0, "talk": 80.0, "fallback": 60.0, "images": 70.0}
 
     def shares(self, progress: float) -> dict[str, float]:
         for (low, first), (high, second) in zip(PHASES, PHASES[1:]):
