@@ -147,8 +147,8 @@ class Batch:
 
     ids [R*T] int64; segment [R, T] int32 (document in the row, -1 padding); position [R*T] int32 within the document;
     target_at [M] int64 rows whose NEXT token is a target, target [M] int64; valid [R*T] float (0 at padding).
-    Images: patches [I, P, 3*14*14] zero-padded, patch_row/patch_column [I, P] int32, patch_valid [I, P] bool, merge_from [K, 4] int64
-    (rows of the flattened [I*P] patches, order dy*2+dx), image_at [K] int64 (the image token's row). `sample` [R*T] int64 is the place in
+    Images, packed like text: patches [I, P, 3*14*14] zero-padded, patch_row/patch_column [I, P] int32, patch_segment [I, P] int32 (image in
+    the row, -1 padding), merge_from [K, 4] int64 (rows of the flattened [I*P] patches, order dy*2+dx), image_at [K] int64 (the image token's row). `sample` [R*T] int64 is the place in
     `labels` (skill, kind), -1 at padding.
     """
 
@@ -165,7 +165,7 @@ class Batch:
     patches: Tensor | None = None
     patch_row: Tensor | None = None
     patch_column: Tensor | None = None
-    patch_valid: Tensor | None = None
+    patch_segment: Tensor | None = None
     merge_from: Tensor | None = None
     image_at: Tensor | None = None
 
@@ -238,13 +238,13 @@ def token_loss(x, norm, head, target, c: Config):
     return log_sum - logits.gather(-1, target[:, None]).squeeze(-1), best.squeeze(-1) == target
 
 
-def vision_layer(x, w, cos, sin, hidden, c: Config):
-    """x [I, P, vD]; hidden [I, 1, 1, P] additive mask."""
+def vision_layer(x, w, cos, sin, bias, c: Config):
+    """x [I, P, vD]; bias [I, 1, P, P] additive mask."""
     images, patches, d = x.shape
     qkv = rms_norm(x, w["attn_norm"], c.vision_eps) @ w["qkv"].t()
     q, k, v = qkv.view(images, patches, 3, c.vision_num_heads, c.vision_head_dim).permute(2, 0, 3, 1, 4)
     q, k = rotate(q, cos, sin) * c.vision_head_dim**-0.5, rotate(k, cos, sin)
-    p = ((q @ k.transpose(-1, -2)).float() + hidden).softmax(-1).to(x.dtype)
+    p = ((q @ k.transpose(-1, -2)).float() + bias).softmax(-1).to(x.dtype)
     x = x + (p @ v).transpose(1, 2).reshape(images, patches, d) @ w["o"].t()
     return x + swiglu(rms_norm(x, w["ffn_norm"], c.vision_eps) @ w["gate_up"].t()) @ w["down"].t()
 
@@ -314,9 +314,10 @@ class Model:
             (batch.patch_row[..., None].float() * row_frequency, batch.patch_column[..., None].float() * column_frequency), -1
         )[:, None]
         cos, sin = angle.cos(), angle.sin()
-        hidden = torch.where(batch.patch_valid, 0.0, -1e9)[:, None, None, :]
+        same = batch.patch_segment[:, None, :, None] == batch.patch_segment[:, None, None, :]
+        bias = torch.where(same, 0.0, -30000.0)
         for layer in self.vision_layers:
-            x = self.vision_layer(x, layer, cos, sin, hidden, c)
+            x = self.vision_layer(x, layer, cos, sin, bias, c)
         x = rms_norm(x, w["projector.norm"], c.eps).view(images * patches, d)
         merged = x.index_select(0, batch.merge_from.reshape(-1)).view(-1, c.spatial_merge_size**2, d)
         merged = merged.transpose(1, 2).reshape(-1, d * c.spatial_merge_size**2) @ w["projector.merge"].t()

@@ -13,6 +13,7 @@ import torch
 from .model import Batch, Config
 
 LENGTHS = (128, 256, 512, 1024, 2048, 4608)
+PATCHES = 144  # in a row of images: one of 168 px square, or four of 84
 PAD = 11
 
 
@@ -117,22 +118,29 @@ def build(rows: list[list], length: int, c: Config) -> Batch:
 
 
 def add_images(batch: Batch, images: list[np.ndarray], image_at: np.ndarray, c: Config) -> None:
-    """Cuts images [3, H, W] into patches, all padded to the largest image's number."""
+    """Cuts images [3, H, W] into patches and packs them into rows, in order of appearance as far as `merge_from` says."""
     p, m = c.patch_size, c.spatial_merge_size
     grids = [(image.shape[1] // p, image.shape[2] // p) for image in images]
-    most = max(64, max(h * w for h, w in grids))
-    patches = np.zeros((len(images), most, 3 * p * p), np.float32)
-    place = np.zeros((2, len(images), most), np.int32)
-    valid = np.zeros((len(images), most), bool)
+    length = max(PATCHES, max(h * w for h, w in grids))
+    space: list[int] = []
+    starts = []
+    for h, w in grids:
+        row = next((r for r, free in enumerate(space) if free >= h * w), len(space))
+        if row == len(space):
+            space.append(length)
+        starts.append(row * length + length - space[row])
+        space[row] -= h * w
+    total = len(space) * length
+    patches = np.zeros((total, 3 * p * p), np.float32)
+    segment, row, column = np.full(total, -1, np.int32), np.zeros(total, np.int32), np.zeros(total, np.int32)
     merge = []
-    for i, (image, (h, w)) in enumerate(zip(images, grids, strict=True)):
-        cut = image.reshape(3, h, p, w, p).transpose(1, 3, 0, 2, 4).reshape(h * w, -1)
-        patches[i, : h * w] = cut
-        valid[i, : h * w] = True
-        place[0, i, : h * w] = np.repeat(np.arange(h), w)
-        place[1, i, : h * w] = np.tile(np.arange(w), h)
-        number = i * most + np.arange(h * w).reshape(h // m, m, w // m, m).transpose(0, 2, 1, 3).reshape(-1, m * m)
-        merge.append(number)
-    batch.patches, batch.patch_valid = torch.from_numpy(patches), torch.from_numpy(valid)
-    batch.patch_row, batch.patch_column = torch.from_numpy(place[0]), torch.from_numpy(place[1])
+    for i, (image, (h, w), at) in enumerate(zip(images, grids, starts, strict=True)):
+        here = slice(at, at + h * w)
+        patches[here] = image.reshape(3, h, p, w, p).transpose(1, 3, 0, 2, 4).reshape(h * w, -1)
+        segment[here], row[here], column[here] = i, np.repeat(np.arange(h), w), np.tile(np.arange(w), h)
+        merge.append(at + np.arange(h * w).reshape(h // m, m, w // m, m).transpose(0, 2, 1, 3).reshape(-1, m * m))
+    shape = (len(space), length)
+    batch.patches = torch.from_numpy(patches.reshape(*shape, -1))
+    batch.patch_segment = torch.from_numpy(segment.reshape(shape))
+    batch.patch_row, batch.patch_column = torch.from_numpy(row.reshape(shape)), torch.from_numpy(column.reshape(shape))
     batch.merge_from, batch.image_at = torch.from_numpy(np.concatenate(merge)), torch.from_numpy(image_at)

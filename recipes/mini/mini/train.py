@@ -36,7 +36,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--resume", action="store_true", help="go on from the state there")
     p.add_argument("--from", dest="start", type=Path, help="begin with the weights of an exported checkpoint, fresh optimiser")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--tokens", type=float, default=60e6, help="the constant phase ends here; data move from easy to final on the way")
+    p.add_argument("--tokens", type=float, default=200e6, help="the constant phase ends here")
+    p.add_argument("--curriculum", type=float, default=40e6, help="tokens over which the data move from easy to final")
     p.add_argument("--decay", action="store_true", help="run the decay phase from the constant phase's state")
     p.add_argument("--decay-tokens", type=float, default=15e6)
     p.add_argument("--decay-minutes", type=float, help="instead of --decay-tokens")
@@ -90,7 +91,7 @@ def done(a: argparse.Namespace, p: state.Progress) -> float:
 
 
 def curriculum(a: argparse.Namespace, p: state.Progress) -> float:
-    return 1.0 if p.phase == "decay" else done(a, p)
+    return 1.0 if p.phase == "decay" else min(1.0, p.tokens / a.curriculum)
 
 
 class Trainer:
@@ -130,7 +131,7 @@ class Trainer:
 
     def batches_held_out(self) -> list:
         if self.held_out is None:
-            packer = Packer(self.stream(20_000_003, lambda: 1.0, "eval"), self.a.batch_tokens, self.c)
+            packer = Packer(self.stream(20_000_003, lambda: 1.0, "held_out"), self.a.batch_tokens, self.c)
             self.held_out = [next(packer) for _ in range(self.a.eval_batches)]
         return self.held_out
 
