@@ -5,9 +5,10 @@ everything, then longer prompts and more of what is hard.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from .data import arithmetic, code, echo, extraction, fallback, images, recall, talk, tools, writing
-from .draw import Draw
+from .draw import Draw, assistant, system
 from .encode import Encoder
 from .sample import Encoded, Sample
 
@@ -21,7 +22,14 @@ PHASES = (
     (0.30, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 4, "recall": 11, "tools": 14, "extraction": 7, "talk": 5, "fallback": 4, "images": 17}),
     (1.00, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 2, "recall": 13, "tools": 15, "extraction": 7, "talk": 5, "fallback": 4, "images": 16}),
 )
-LONG_SKILLS = ("recall",)
+# Skills whose samples may follow another one in the same conversation, and stand under a system prompt that says nothing.
+CHAINED = frozenset(("arithmetic", "code", "writing", "echo", "talk", "fallback", "extraction"))
+CHAINED_ORDER = tuple(sorted(CHAINED))
+CHAIN_SHARE, SYSTEM_SHARE = 0.07, 0.06
+SYSTEMS = (
+    "You are a helpful assistant.", "You are a helpful and honest assistant.", "You are an AI assistant.", "Be helpful and brief.", "You answer questions.", "Help the user.", "You are a friendly assistant. Answer briefly.",
+    "You are an assistant that gives short and correct answers.", "Answer the user's question.", "You are mini, a small language model.", "You are mini.", "Today is a fine day. Help the user with any task.", "Follow the user's instructions carefully.",
+)
 
 
 class Mixture:
@@ -49,7 +57,23 @@ class Mixture:
         draw = Draw(seed, self.split, progress)
         shares = self.shares(progress)
         skill = draw.random.choices(self.names, [shares[name] / self.tokens[name] for name in self.names])[0]
-        return self.of(skill, draw)
+        return self.in_conversation(self.of(skill, draw), draw)
+
+    def in_conversation(self, sample: Sample, draw: Draw) -> Sample:
+        """The sample as it is, or after another question and its answer, or under a plain system prompt."""
+        if sample.skill not in CHAINED or sample.request.get("tools") or sample.request["messages"][0]["role"] == "system":
+            return sample
+        before: list[dict] = []
+        if draw.chance(CHAIN_SHARE) and sample.kind != "not_told":
+            other = self.of(draw.pick(CHAINED_ORDER), draw)
+            first = other.request["messages"]
+            if other.effort == sample.effort and first[0]["role"] == "user" and len(first) <= 3:
+                before = [*first, assistant(other.reply.content, other.reply.thinking)]
+        if draw.chance(SYSTEM_SHARE):
+            before.insert(0, system(draw.pick(SYSTEMS)))
+        if not before:
+            return sample
+        return replace(sample, request={**sample.request, "messages": [*before, *sample.request["messages"]]})
 
     def of(self, skill: str, draw: Draw) -> Sample:
         weights = self.weights[skill]

@@ -22,7 +22,7 @@ ROLES = {
 
 # names, what it should do, source, bugs as (right, wrong), arguments for its tests.
 NUMBERS = ([3, 1, 2], [5], [4, 8, 15, 16], [7, 7, 1], [10, 2, 9, 4, 6], [1, 2])
-SIGNED = ([3, -1, 2], [-5], [4, 0, -8, 15], [-7, -3, -9], [10, 2, -9], [6, 4])
+SIGNED = ([3, -1, 2], [-5], [4, 0, -8, 15], [-7, -3, -9], [10, 2, -9], [0, 1], [6, 4])
 WORDS = ("apple", "abc", "level", "Tea", "banana", "x")
 INTS = (1, 2, 3, 5, 8, 12)
 PAIRS = ((2, 3), (7, 4), (5, 5), (1, 9), (10, 3), (6, 2))

@@ -1,6 +1,7 @@
 """JSON from a short text, to a schema that is given in words, as a list of keys, or as a JSON schema."""
 
 import json
+import re
 
 from ..draw import Draw, sample, system, user
 from ..words import (
@@ -95,6 +96,28 @@ TOPICS = (
     (ORDER, "customer", person, ("{s} placed an order.", "The customer is {s}.", "We got an order from {s}.", "Customer: {s}.", "An order came in from {s}.")),
     (EVENT, "contact", person, ("The contact is {s}.", "{s} is the contact person.", "For questions see {s}.", "Contact: {s}.")),
 )
+# Sentences that hold several fields at once; {s} is the subject.
+COMPACT = {
+    "name": (
+        "{s}, {age}, lives in {city} and works as a {job}.", "{s} ({age}) is a {job} from {city}.", "{s}, a {age}-year-old {job}, lives in {city}.", "My colleague {s} from {company} speaks {language} and plays {sport}.",
+        "{s} is {age} and lives in {city}.", "{s} has been a {job} at {company} since last year; the salary is {salary}.", "I met {s}, who is {age} years old, has {children} children and comes from {country}.",
+        "{s} moved from {country} to {city} to work as a {job}.", "{s} works at {company} in the {department} department. Mail: {email}, phone: {phone}.", "You can reach {s} by mail ({email}) or by phone ({phone}).",
+        "At {age}, {s} still works as a {job} for {company} in {city}.", "Hello, I am {s}, {age} years old, from {city}. I speak {language}.", "{s} ({email}) works for {company}.", "{s} lives in {city} with a {pet} and {children} children.",
+        "Our new {job} is {s}, {age}, from {country}.", "{s}; {job}; {city}; {phone}", "Name: {s}\nAge: {age}\nCity: {city}", "{s} | {job} | {company} | {email}", "{s} from {city} likes {sport} and the colour {favorite_color}.",
+        "The {job} {s} was born in {country} and turned {age} last week.", "{s} earns {salary} a year as a {job} in {city}.",
+    ),
+    "customer": (
+        "{s} ordered {quantity} pieces of {product} at {price} each.", "Please send {quantity} of the {product} to {s} in {city}, order {order_id}.", "{s} bought a {product} for {price}.", "{s} bought a {color} {product} for {price} {currency}.",
+        "Order {order_id} from {s}: {quantity} x {product}.", "{s} wants {quantity} of the {color} {product}, delivered to {city} on {delivery_day}.", "On {date} {s} ordered a {product} for {price} {currency}.", "{s} paid {price} for {quantity} pieces of {product}.",
+        "Customer: {s}\nItem: {product}\nQuantity: {quantity}\nPrice: {price}", "Order {order_id}, placed by {s} on {date}, goes to {city}.", "Dear shop, I am {s} and want to order {quantity} x {product} in {color}. My mail is {email}.",
+        "{quantity} pieces of {product} for {s}, {price} each, ship to {city}.", "Invoice for {s}: {product}, {quantity} units, {price} {currency}.", "A {color} {product} ({weight_kg} kg) goes to {s} in {city}.", "{s} returned the {product} from order {order_id}. Phone: {phone}.",
+    ),
+    "contact": (
+        "The {title} takes place in {place} on {day} at {time}; the contact is {s}.", "{title} on {day} at {time}, room {room}. Questions to {s}.", "Please come to the {title} on {date} at {time} in room {room}. Your contact is {s}.",
+        "{s} invites {participants} people to the {title} in {place} on {day}.", "We meet on {day} at {time} for the {title}. It lasts {duration_minutes} minutes. Contact: {s}.", "{day}, {time}: {title} with {s} in {place}.",
+        "In {month} there is a {title} in {place}. {s} knows more.", "The {title} starts at {time} and takes {duration_minutes} minutes, room {room}, contact {s}.", "Event: {title}\nDay: {day}\nTime: {time}\nContact: {s}", "{s} can tell you about the {title} on {date} in {place}.",
+    ),
+}
 ASK = (
     "Extract {k} as JSON from this text: {t}", "{t}\n\nReturn a JSON object with the keys {k}.", "Give me JSON with {k}.\n\n{t}", "Extract JSON with the keys {k}.\nText: {t}",
     "Read the text and fill in a JSON object with {k}.\n{t}", "From the text, extract {k}. Answer in JSON only.\n\n{t}", "Text: {t}\nKeys: {k}\nJSON:", "Turn this into JSON ({k}): {t}",
@@ -126,10 +149,40 @@ def keys_in_words(draw: Draw, types: dict[str, str]) -> str:
     return ", ".join(names)
 
 
+def compact(draw: Draw, fields: dict, subject_key: str, subject: str):
+    """A text of one sentence, perhaps with one more, and the object it holds."""
+    while True:
+        template = draw.word(COMPACT[subject_key])
+        told = re.findall(r"{(\w\w+)}", template)
+        if all(key in fields for key in told):
+            break
+    values = {key: fields[key][1](draw) for key in told}
+    text = template.format(s=subject, **values)
+    rest = [key for key in fields if key not in told]
+    if draw.chance(0.35):
+        key = draw.pick(rest)
+        values[key] = value = fields[key][1](draw)
+        ways = fields[key][2]
+        text += " " + draw.pick(ways[value] if isinstance(ways, dict) else ways).format(s=subject, v=value)
+        told.append(key)
+    if draw.chance(0.2):
+        text += " " + draw.pick(NOISE)
+    values[subject_key] = subject
+    wanted = draw.shuffled([subject_key, *told])
+    if draw.chance(0.5):
+        wanted = [key for key in values if key in wanted]
+    wanted = wanted[:draw.int(1, len(wanted)) if draw.chance(0.4) else len(wanted)]
+    return text, wanted, values
+
+
 def record(draw: Draw):
     """One text and the object it holds."""
     fields, subject_key, subject_of, openings = draw.pick(TOPICS)
     subject = subject_of(draw)
+    if draw.chance(0.4):
+        text, wanted, values = compact(draw, fields, subject_key, subject)
+        types = {key: "string" if key == subject_key else fields[key][0] for key in wanted}
+        return text, types, {key: values[key] for key in wanted}
     count = draw.int(1, 5)
     told = draw.some(list(fields), min(len(fields), count + draw.int(0, 2)))
     values, lines = {subject_key: subject}, []
@@ -138,7 +191,7 @@ def record(draw: Draw):
         _, make, ways = fields[key]
         values[key] = value = make(draw)
         way = draw.pick(ways[value] if isinstance(ways, dict) else ways)
-        if "{s}" not in way or way.startswith("{s}"):
+        if "{s}" not in way or way.startswith("{s} "):
             line = way.format(v=value, s=draw.pick(names))
         else:
             line = way.format(v=value, s=subject)
@@ -156,16 +209,54 @@ def record(draw: Draw):
     return draw.pick((" ", " ", "\n")).join(lines), types, {key: values[key] for key in wanted}
 
 
+LISTS = (  # key names, how the text says it, what the items are
+    (("guests", "names", "people", "attendees", "participants", "members"), ("{l} came to the party.", "The guests are {l}.", "{l} will join us.", "We invited {l}.", "Present: {l}.", "The team has these members: {l}.", "Please add {l} to the list."), lambda d: d.word(FIRST_NAMES)),
+    (("items", "products", "shopping_list", "goods", "articles"), ("Please buy {l}.", "We need {l}.", "The order has {l}.", "I packed {l}.", "On the list: {l}.", "The shop sells {l}."), lambda d: d.word(PRODUCTS)),
+    (("cities", "stops", "places", "towns", "route"), ("We will visit {l}.", "The train stops in {l}.", "Our offices are in {l}.", "The tour goes through {l}.", "I have lived in {l}."), lambda d: d.word(CITIES)),
+    (("colors", "colours"), ("It comes in {l}.", "The flag has {l}.", "I painted it {l}.", "You can choose between {l}."), lambda d: d.word(COLOURS)),
+    (("animals", "pets"), ("We saw {l} in the zoo.", "The farm has {l}.", "There were {l}."), lambda d: d.word(ANIMALS)),
+    (("scores", "numbers", "values", "points"), ("The scores were {l}.", "I measured {l}.", "The values are {l}.", "We counted {l}."), lambda d: d.int(0, 999)),
+)
+
+
+def list_record(draw: Draw):
+    """A text with a list in it, and perhaps a name and a day."""
+    keys, ways, make = draw.pick(LISTS)
+    key, items = draw.pick(keys), []
+    while len(items) < draw.int(2, 4):
+        if (item := make(draw)) not in items:
+            items.append(item)
+    kind = "array of integers" if isinstance(items[0], int) else "array of strings"
+    told = ", ".join(map(str, items[:-1])) + " and " + str(items[-1]) if draw.chance(0.7) else ", ".join(map(str, items))
+    parts, types, found = [draw.pick(ways).format(l=told)], {key: kind}, {key: items}
+    if draw.chance(0.5):
+        name = person(draw)
+        parts.append(draw.pick(("It was written by {}.", "{} told me.", "The author is {}.", "Responsible: {}.", "{} made the list.")).format(name))
+        types["author"], found["author"] = "string", name
+    if draw.chance(0.4):
+        day = draw.pick(DAYS)
+        parts.append(draw.pick(("It is for {}.", "This is about {}.", "The day is {}.")).format(day))
+        types["day"], found["day"] = "string", day
+    return " ".join(draw.shuffled(parts)), types, found
+
+
+def property_of(kind: str) -> dict:
+    if kind.startswith("array"):
+        return {"type": "array", "items": {"type": kind.split()[-1].rstrip("s")}}
+    return {"type": kind}
+
+
 def extract(draw: Draw):
-    text, types, found = record(draw)
+    text, types, found = list_record(draw) if draw.chance(0.12) else record(draw)
     # A key may get another name, so that names are read from the prompt and not learnt by heart.
     if draw.chance(0.25):
         renamed = {key: draw.pick(RENAMED.get(key, (key,))) for key in types}
         if draw.chance(0.2):
             renamed = {key: name.upper() if draw.chance(0.5) else "the_" + name for key, name in renamed.items()}
-        types = {renamed[key]: kind for key, kind in types.items()}
-        found = {renamed[key]: value for key, value in found.items()}
-    schema = {"type": "object", "properties": {key: {"type": kind} for key, kind in types.items()}, "required": list(types)}
+        if len(set(renamed.values())) == len(types):
+            types = {renamed[key]: kind for key, kind in types.items()}
+            found = {renamed[key]: value for key, value in found.items()}
+    schema = {"type": "object", "properties": {key: property_of(kind) for key, kind in types.items()}, "required": list(types)}
     form = draw.random.random()
     if form < 0.5:
         kind, messages = "keys", [user(draw.text(ASK, t=text, k=keys_in_words(draw, types)))]

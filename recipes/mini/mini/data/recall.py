@@ -72,8 +72,8 @@ def filler(draw: Draw) -> str:
 def length(draw: Draw) -> int:
     """Tokens wanted: short early in a run, up to 4,500 at its end."""
     if not draw.training:
-        return draw.pick((60, 200, 480, 1000, 2000, 3000, 4000))
-    top = 150 if draw.level < 0.15 else 500 if draw.level < 0.4 else 1200 if draw.level < 0.6 else 4500
+        return draw.pick((60, 200, 480, 1000, 2000, 3000, 4096))
+    top = 150 if draw.level < 0.15 else 500 if draw.level < 0.4 else 1200 if draw.level < 0.6 else 4350
     share = draw.random.random()
     return int(40 * (top / 40) ** share)  # as many from 40 to 80 as from 2,000 to 4,000
 
@@ -96,7 +96,7 @@ def fact(draw: Draw, wanted: int | None = None):
                 keys[key] = VALUES[value_kind](draw)
                 line = (shape or draw.pick(tell)).format(k=key, v=keys[key])
         lines.append(line)
-        size += len(line) / 3.1  # characters a token of these texts
+        size += len(line) / 2.55  # characters a token of these texts
     key = draw.pick(list(keys))
     lines = draw.shuffled(lines)
     text = draw.pick((" ", "\n")).join(lines)

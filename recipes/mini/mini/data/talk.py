@@ -236,6 +236,25 @@ def memory(draw: Draw):
     return sample("talk", "memory", effort, messages, answer, {"contains": [values[index]]}, thinking=f"The user told me: {values[index]}")
 
 
+NOT_TOLD = "You have not told me."
+
+
+def not_told(draw: Draw):
+    """Asked for a fact that was never told."""
+    effort = draw.effort(0.12)
+    high = effort == "high"
+    one, other = draw.some(MEMORY, 2)
+    messages = []
+    if draw.chance(0.5):
+        value = other[4](draw)
+        answer = other[1].format(v=value[0].upper() + value[1:] if other[1].startswith("{v}") else value)
+        messages = [user(draw.text(other[0], v=value)), assistant(answer, "The user tells me something." if high else None)]
+        if {one[3], other[3]} == {MEMORY[1][3], MEMORY[6][3]} or {one[3], other[3]} == {MEMORY[1][3], MEMORY[7][3]}:
+            messages = []
+    messages.append(user(draw.text(one[2])))
+    return sample("talk", "not_told", effort, messages, NOT_TOLD, {"equals": NOT_TOLD}, thinking="The user has not told me.")
+
+
 def told_once(draw: Draw):
     """The reply to a fact that is told."""
     ways, reply, *_, make = draw.pick(MEMORY)
@@ -245,5 +264,5 @@ def told_once(draw: Draw):
 
 
 KINDS = {
-    "plain": (2.0, plain), "system_name": (1.2, named), "system_language": (1.0, language), "system_upper": (0.6, upper), "system_one_word": (0.8, one_word), "memory": (2.5, memory), "told": (0.5, told_once),
+    "plain": (2.0, plain), "system_name": (1.2, named), "system_language": (1.0, language), "system_upper": (0.6, upper), "system_one_word": (0.8, one_word), "memory": (2.5, memory), "told": (0.5, told_once), "not_told": (0.5, not_told),
 }

@@ -7,7 +7,7 @@ from ..sample import ToolCall
 from ..words import (
     ADJECTIVES, CITIES, COLOURS, COUNTRIES, CURRENCIES, DAYS, FIRST_NAMES, LANGUAGES, NOUNS, PRODUCTS, SURNAMES,
 )
-from . import talk
+from . import arithmetic, fallback, talk
 
 
 def topic(draw: Draw) -> str:
@@ -299,10 +299,26 @@ def answered_two(draw: Draw):
 
 def no_tool(draw: Draw):
     """Tools are there and none fits: the answer is what it would be without them."""
-    inner = talk.plain(draw)
-    names = [choose(draw) for _ in range(1)]
+    names = [choose(draw) for _ in range(num_tools(draw))]
+    form = draw.random.random()
+    if form < 0.35:
+        inner = talk.plain(draw)
+    elif form < 0.6:
+        inner = draw.pick((arithmetic.sum_easy, arithmetic.sum_easy, arithmetic.product_easy, arithmetic.difference_easy))(draw)
+    elif form < 0.8:
+        missing = choose(draw)
+        names = [tool for tool in names if tool[0] != missing[0] and tool[5] != missing[5]] or [BY_NAME["take_note" if missing[0] != "take_note" else "roll_dice"]]
+        inner = fallback.honest(draw, "no_tool", draw.text(missing[3], **fill(draw, missing[2])))
+    else:
+        inner = draw.pick((fallback.about, fallback.whole))(draw)
     return sample("tools", "none", inner.effort, inner.request["messages"], inner.reply.content, {**inner.check, "no_calls": True},
-                  thinking=inner.reply.thinking or "No tool is needed.", tools=offered(draw, names, num_tools(draw)))
+                  thinking=inner.reply.thinking or "No tool is needed.", tools=offered(draw, names[:1], len(names)) if form < 0.6 else offered_only(draw, names))
+
+
+def offered_only(draw: Draw, tools: list[tuple]) -> list[dict]:
+    """These tools and no other."""
+    different = list({tool[0]: tool for tool in tools}.values())
+    return offered(draw, different, len(different))
 
 
 def next_turn(draw: Draw):
