@@ -115,6 +115,8 @@ class Trainer:
         self.clock = self.saved = self.logged = self.evaluated = now
         self.logged_tokens = p.tokens
         self.held_out = None
+        self.cpu: dict[str, float] = {}
+        self.cpu_mark = time.process_time()
         self.new_block()
 
     def stream(self, seed: int, progress, split: str):
@@ -152,6 +154,12 @@ class Trainer:
                 return
             self.wait()
 
+    def spent(self, on: str) -> None:
+        """Books the CPU time since the last call."""
+        now = time.process_time()
+        self.cpu[on] = self.cpu.get(on, 0.0) + now - self.cpu_mark
+        self.cpu_mark = now
+
     def wait(self) -> None:
         if self.world > 1:
             self.shared.barrier.wait()
@@ -161,21 +169,27 @@ class Trainer:
         numbers, p = self.shared.numbers, self.p
         targets = tokens = 0
         self.grad.zero_()
+        self.spent("rest")
         for _ in range(self.a.batches):
             batch = next(self.packer).to(self.a.device, self.dtype)
+            self.spent("data")
             loss, right, balance = self.model.losses(batch)
+            self.spent("forward")
             (loss.sum() + self.c.aux_loss * loss.numel() * balance).backward()
+            self.spent("backward")
             targets += loss.numel()
             tokens += int(batch.valid.sum())
             self.tally.add(batch, loss.detach(), right)
             if p.step % 20 == 0:
                 self.tally.add_experts(batch, self.model.expert_use, self.c.num_experts)
+        self.spent("tally")
         numbers[self.rank, 0], numbers[self.rank, 2] = targets, tokens
         self.wait()
         numbers[self.rank, 1] = self.optimiser.collect(1.0 / float(numbers[:, 0].sum()))
         self.wait()
         norm = float(numbers[:, 1].sum()) ** 0.5
         self.optimiser.update(norm, factor(self.a, p), p.step + 1)
+        self.spent("optimiser")
         p.step += 1
         p.tokens += int(numbers[:, 2].sum())
         return norm
@@ -216,8 +230,9 @@ class Trainer:
             "progress", step=p.step, tokens=p.tokens, phase=p.phase, seconds=round(p.seconds), tokens_per_second=round(speed, 1),
             left_s=round(left), factor=round(factor(self.a, p), 4), curriculum=round(curriculum(self.a, p), 4), norm=round(norm, 3),
             fill=round(placed / max(places, 1), 3), skills=tally.losses(), experts=expert_summary(tally.experts),
-            too_long=dict(self.packer.too_long),
+            too_long=dict(self.packer.too_long), cpu={on: round(s, 2) for on, s in self.cpu.items()},
         )  # fmt: skip
+        self.cpu = {}
         self.logged, self.logged_tokens = now, p.tokens
 
     def evaluate(self) -> None:
