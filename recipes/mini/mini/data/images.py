@@ -28,10 +28,13 @@ COLUMNS = ("left", "center", "right")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-@lru_cache(4096)
-def mask(shape: str, size: int) -> np.ndarray:
-    """bool [size, size]: the shape, filling its box."""
-    y, x = np.mgrid[0:size, 0:size] + 0.5
+SEGMENTS = {"0": "abcdef", "1": "bc", "2": "abged", "3": "abgcd", "4": "fgbc", "5": "afgcd", "6": "afgedc", "7": "abc", "8": "abcdefg", "9": "abcdfg"}
+SEGMENT_CELLS = {"a": (0, slice(0, 5)), "d": (6, slice(0, 5)), "g": (3, slice(0, 5)), "f": (slice(0, 4), 0), "b": (slice(0, 4), 4), "e": (slice(3, 7), 0), "c": (slice(3, 7), 4)}
+
+
+def inside(shape: str, size: int, fine: int) -> np.ndarray:
+    """bool [size * fine, size * fine]: the shape, filling its box."""
+    y, x = (np.mgrid[0:size * fine, 0:size * fine] + 0.5) / fine
     half = size / 2
     dx, dy = np.abs(x - half), np.abs(y - half)
     if shape == "circle":
@@ -46,6 +49,44 @@ def mask(shape: str, size: int) -> np.ndarray:
     return (dx <= arm) | (dy <= arm)
 
 
+@lru_cache(4096)
+def mask(shape: str, size: int, smooth: bool) -> np.ndarray:
+    """float32 [size, size, 1]: how much of each pixel the shape covers; 0 or 1 unless smooth."""
+    if not smooth:
+        return inside(shape, size, 1).astype(np.float32)[:, :, None]
+    return inside(shape, size, 4).reshape(size, 4, size, 4).mean((1, 3), dtype=np.float32)[:, :, None]
+
+
+@lru_cache(4096)
+def glyph(digit: str, width: int, height: int, segments: bool, smooth: bool) -> np.ndarray:
+    """float32 [height, width, 1]: a digit of one of two faces, stretched to the box."""
+    bits = np.zeros((7, 5), np.float32)
+    if segments:
+        for name in SEGMENTS[digit]:
+            bits[SEGMENT_CELLS[name]] = 1
+    else:
+        bits[:] = [[float(bit) for bit in row] for row in GLYPHS[digit]]
+    if not smooth:
+        rows, columns = np.arange(height) * 7 // height, np.arange(width) * 5 // width
+        return bits[rows][:, columns][:, :, None]
+    return np.clip(stretch(stretch(bits, height).T, width).T * 1.6 - 0.3, 0, 1).astype(np.float32)[:, :, None]
+
+
+def stretch(rows: np.ndarray, count: int) -> np.ndarray:
+    """The rows, interpolated to `count` of them."""
+    at = np.clip((np.arange(count) + 0.5) * len(rows) / count - 0.5, 0, len(rows) - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(rows) - 1)
+    part = (at - low)[:, None]
+    return rows[low] * (1 - part) + rows[high] * part
+
+
+def blend(image: np.ndarray, cover: np.ndarray, ink: np.ndarray, x: int, y: int) -> None:
+    """Puts ink on the image at (x, y), as much as `cover` says."""
+    part = image[y:y + cover.shape[0], x:x + cover.shape[1]]
+    part[:] = part * (1 - cover) + ink * cover + 0.5
+
+
 def canvas(draw: Draw, width: int, height: int) -> np.ndarray:
     image = np.empty((height, width, 3), np.uint8)
     image[:] = draw.pick(BACKGROUNDS)
@@ -53,12 +94,14 @@ def canvas(draw: Draw, width: int, height: int) -> np.ndarray:
 
 
 def shade(draw: Draw, colour: str) -> np.ndarray:
-    """The colour, a little lighter or darker."""
-    return np.clip(np.array(COLOURS[colour]) + np.array([draw.int(-14, 14) for _ in range(3)]), 0, 255).astype(np.uint8)
+    """The colour, a little lighter or darker, and of another tint if it has one."""
+    tints = [0, 0, 0] if colour in ("gray", "black") else [draw.int(-10, 10) for _ in range(3)]
+    light = draw.int(-12, 12)
+    return np.array([min(255, max(0, part + tint + light)) for part, tint in zip(COLOURS[colour], tints)], np.float32)
 
 
 def put(draw: Draw, image: np.ndarray, shape: str, colour: str, x: int, y: int, size: int) -> None:
-    image[y:y + size, x:x + size][mask(shape, size)] = shade(draw, colour)
+    blend(image, mask(shape, size, draw.chance(0.5)), shade(draw, colour), x, y)
 
 
 def noise(draw: Draw, image: np.ndarray) -> np.ndarray:
@@ -236,22 +279,24 @@ def bigger(draw: Draw):
 
 
 def digits_image(draw: Draw, text: str) -> np.ndarray:
-    scale = draw.pick((2, 2, 3)) if len(text) <= 5 else 2
-    width = max(84, -(-(len(text) * 6 * scale + 6) // 28) * 28)
+    """The digits in one of two faces, in a box of its own size; the image is as wide as it needs."""
+    high = draw.int(14, 26) if len(text) <= 4 else draw.int(14, 20)
+    wide = max(8, int(high * draw.pick((0.6, 0.65, 0.7, 0.75))))
+    step = wide + draw.int(2, 4)
+    width = max(draw.pick((84, 84, 112)), -(-(len(text) * step + 8) // 28) * 28)
     height = draw.pick((28, 56, 56, 84))
     image = canvas(draw, width, height)
     ink = shade(draw, draw.pick(("black", "black", "blue", "red", "green", "purple")))
-    x, y = draw.int(2, width - len(text) * 6 * scale - 1), draw.int(1, height - 7 * scale - 1)
-    for i, digit in enumerate(text):
-        glyph = np.array([[bit == "1" for bit in row] for row in GLYPHS[digit]]).repeat(scale, 0).repeat(scale, 1)
-        left = x + i * 6 * scale
-        image[y:y + 7 * scale, left:left + 5 * scale][glyph] = ink
+    x, y = draw.int(3, width - len(text) * step - 3), draw.int(1, height - high - 1)
+    segments, smooth = draw.chance(0.1), draw.chance(0.6)
+    for index, digit in enumerate(text):
+        blend(image, glyph(digit, wide, high, segments, smooth), ink, x + index * step, y)
     return noise(draw, image)
 
 
 def reading(draw: Draw):
     while True:
-        text = "".join(draw.pick("0123456789") for _ in range(draw.int(1, 3) if draw.level < 0.15 and draw.training else draw.int(1, 6)))
+        text = "".join(draw.pick("0123456789") for _ in range(draw.int(1, 3) if draw.level < 0.15 and draw.training else draw.pick((1, 2, 2, 3, 3, 4, 4, 5, 6))))
         if len(text) < 3 or (sum(map(int, text)) % 10 == 7) != draw.training:
             break
     return asked(draw, "digits", digits_image(draw, text), draw.text(READ), text, {"equals": text})
