@@ -59,7 +59,7 @@ def vibe(folder: Path, url: str, prompt: str, *arguments: str, backend="generic"
     return run
 
 
-@pytest.mark.parametrize("backend, thinking", [("generic", "off"), ("generic", "high"), ("mistral", "off"), ("mistral", "high")])
+@pytest.mark.parametrize("backend, thinking", [("generic", "off"), ("generic", "high"), ("mistral", "high")])
 def test_a_file_is_read(tmp_path, backend, thinking):
     with forcing("read_file", {"path": "note.txt"}) as proxy:
         run = vibe(tmp_path, proxy.url, "Read note.txt and tell me the secret word.", backend=backend, thinking=thinking)
