@@ -9,11 +9,14 @@ mod hugging_face;
 mod parameters;
 mod reader;
 mod rope_json;
+mod vision;
 
 pub(crate) use gguf::GgufFacts;
-pub(crate) use hugging_face::MOST_CONFIG_BYTES;
+pub(crate) use hugging_face::{MOST_CONFIG_BYTES, parse_object};
 pub use parameters::Parameters;
 pub(crate) use reader::Entry;
+pub(crate) use vision::{CHANNELS, ProjectorFacts};
+pub use vision::{MergerConfig, VisionConfig};
 
 use kernels::Pairing;
 use std::path::PathBuf;

@@ -13,22 +13,26 @@ mod feed_forward;
 mod rope;
 mod step;
 mod transformer;
+mod vision;
+mod vision_weights;
 mod weights;
 
 pub use batch::{Batch, BatchSequence, LogitRows, Output};
 pub use checkpoint::{
-    Checkpoint, Gguf, GgufValue, GgufVocabulary, Storage, Tensor, TextFiles, open,
-    parse_safetensors,
+    Checkpoint, Gguf, GgufValue, GgufVocabulary, Storage, Tensor, TextFiles, VisionCheckpoint,
+    open, open_mmproj, parse_safetensors,
 };
 pub use config::{
-    AttentionConfig, Config, FeedForwardConfig, GqaConfig, MlaConfig, MoeConfig, Parameters,
-    QueryScale, RopeConfig, RopeScaling, SoftmaxScale, Source,
+    AttentionConfig, Config, FeedForwardConfig, GqaConfig, MergerConfig, MlaConfig, MoeConfig,
+    Parameters, QueryScale, RopeConfig, RopeScaling, SoftmaxScale, Source, VisionConfig,
 };
 pub use cost::WeightBytes;
 pub use error::ModelError;
 /// What the engine needs to fill a batch: the size of a page and the kinds of input.
 pub use kernels::{PAGE_SIZE, RowInput};
 pub use transformer::{Options, Transformer};
+pub use vision::{ImageInput, Vision};
+pub use vision_weights::{ProjectorWeights, VisionLayerWeights, VisionWeights};
 pub use weights::{
     AttentionWeights, FeedForwardWeights, LayerWeights, LoadReport, NamedMatrix, Repacked, Unused,
     Weights,

@@ -34,6 +34,12 @@ pub struct NamedMatrix {
 }
 
 impl NamedMatrix {
+    /// The first of `all` with a value or scale that is not finite: file, name and row, in words.
+    pub(crate) fn first_non_finite(all: &[NamedMatrix]) -> Option<String> {
+        all.iter()
+            .find_map(|named| Some(format!("{}: {}", named.file.display(), named.non_finite()?)))
+    }
+
     /// What is not finite in it, in words; none if all is well.
     pub fn non_finite(&self) -> Option<String> {
         let row = self.matrix.first_non_finite_row()?;
@@ -54,9 +60,7 @@ impl Weights {
     ///
     /// Cost: reads every matrix. For explaining a result that is not finite.
     pub fn find_non_finite(&self) -> Option<String> {
-        self.matrices
-            .iter()
-            .find_map(|named| Some(format!("{}: {}", named.file.display(), named.non_finite()?)))
+        NamedMatrix::first_non_finite(&self.matrices)
     }
 }
 

@@ -365,7 +365,7 @@ fn wrong_numbers_are_named() {
         (
             "",
             "model_type",
-            json!("llava"),
+            json!("mllama"),
             "around a text_config is not supported",
         ),
         (

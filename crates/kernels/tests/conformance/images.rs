@@ -111,7 +111,7 @@ fn a_range_does_not_depend_on_the_ranges_beside_it() {
                 };
                 let alone = Case {
                     shape: case.shape,
-                    ranges: vec![0..range.len()],
+                    ranges: ranges(&[range.len()]),
                     qkv: [part(&case.qkv[0]), part(&case.qkv[1]), part(&case.qkv[2])],
                 };
                 let expected = &together[range.start * 32..range.end * 32];

@@ -14,7 +14,7 @@ pub(super) fn load(
     progress: &dyn Fn(usize, usize),
 ) -> Result<Weights, ModelError> {
     let config = &checkpoint.config;
-    let mut taker = Taker::new(checkpoint);
+    let mut taker = Taker::new(checkpoint.shelf());
     let whole = Place::default();
     let (vocab, hidden) = (config.vocab_size, config.hidden_size);
     progress(0, config.num_layers);

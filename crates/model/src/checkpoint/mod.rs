@@ -10,16 +10,19 @@ mod safetensors;
 mod shards;
 mod take;
 mod tensor;
+mod vision;
 
 pub use gguf::{Gguf, GgufVocabulary, Value as GgufValue};
 pub use safetensors::parse_safetensors;
 pub use tensor::{Storage, Tensor};
+pub use vision::{VisionCheckpoint, open_mmproj};
 
-use crate::config::{Entry, GgufFacts, MOST_CONFIG_BYTES};
+use crate::config::{Entry, GgufFacts, MOST_CONFIG_BYTES, VisionConfig, parse_object};
 use crate::{Config, ModelError, Parameters, Weights};
 use kernels::Bytes;
 use names::Form;
 use std::path::{Path, PathBuf};
+use take::Shelf;
 use tensor::file_error;
 
 /// Most factors `rope_freqs.weight` may hold.
@@ -37,6 +40,8 @@ pub struct Checkpoint {
     tensors: Vec<Tensor>,
     form: Form,
     gguf: Option<Gguf>,
+    /// The text of `config.json` and its path, if there is one.
+    json: Option<(PathBuf, Vec<u8>)>,
 }
 
 /// Files beside the weights that say how to make and read text. None of them is opened here.
@@ -85,8 +90,9 @@ fn open_directory(directory: &Path) -> Result<Checkpoint, ModelError> {
     let text = shards::read_small(&config_path, MOST_CONFIG_BYTES as u64)?;
     let config = Config::from_json(text.as_slice(), &config_path)?;
     let (files, tensors) = shards::open_shards(directory)?;
+    let json = (config_path, text.as_slice().to_vec());
     Ok(Checkpoint::from_parts_of_directory(
-        config, directory, files, tensors,
+        config, directory, files, tensors, json,
     ))
 }
 
@@ -108,6 +114,7 @@ impl Checkpoint {
         file: &Bytes,
         path: &Path,
     ) -> Result<Checkpoint, ModelError> {
+        let json = (path.to_owned(), config.to_vec());
         let config = Config::from_json(config, path)?;
         let tensors = parse_safetensors(file, path)?;
         Ok(Checkpoint::from_parts_of_directory(
@@ -115,6 +122,7 @@ impl Checkpoint {
             path,
             vec![path.to_owned()],
             tensors,
+            json,
         ))
     }
 
@@ -123,6 +131,7 @@ impl Checkpoint {
         path: &Path,
         files: Vec<PathBuf>,
         tensors: Vec<Tensor>,
+        json: (PathBuf, Vec<u8>),
     ) -> Checkpoint {
         let has_head = names::HEADS
             .iter()
@@ -141,6 +150,7 @@ impl Checkpoint {
             tensors,
             form: Form::HuggingFace,
             gguf: None,
+            json: Some(json),
         }
     }
 
@@ -171,6 +181,7 @@ impl Checkpoint {
             tensors,
             form: Form::Gguf,
             gguf: Some(gguf),
+            json: None,
         })
     }
 
@@ -214,6 +225,37 @@ impl Checkpoint {
             tekken: beside("tekken.json"),
             chat_template: beside("chat_template.jinja"),
             generation_config: beside("generation_config.json"),
+        }
+    }
+
+    /// The vision tower beside the text model; none for a text-only directory and for a GGUF, whose tower is a file of
+    /// its own ([`open_mmproj`]).
+    ///
+    /// Cost: nothing is read. Errors: a tower of another kind, a contradictory number.
+    pub fn vision(&self) -> Result<Option<VisionCheckpoint>, ModelError> {
+        let Some((path, text)) = &self.json else {
+            return Ok(None);
+        };
+        let root = parse_object(text, path)?;
+        let Some(config) = VisionConfig::from_json(&root, path, &self.config)? else {
+            return Ok(None);
+        };
+        let vision = self.tensors.iter().filter(|t| names::is_vision(&t.name));
+        Ok(Some(VisionCheckpoint {
+            config,
+            path: self.path.clone(),
+            files: self.files.clone(),
+            tensors: vision.cloned().collect(),
+            form: self.form,
+        }))
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf {
+            form: self.form,
+            path: &self.path,
+            files: &self.files,
+            tensors: &self.tensors,
         }
     }
 

@@ -43,6 +43,23 @@ pub(super) enum Part {
     ExpertGate,
     ExpertUp,
     ExpertDown,
+    PatchConv,
+    PatchNorm,
+    TowerAttentionNorm,
+    TowerQuery,
+    TowerKey,
+    TowerValue,
+    TowerOutput,
+    TowerFeedForwardNorm,
+    TowerGate,
+    TowerUp,
+    TowerDown,
+    ProjectorNorm,
+    Merger,
+    Linear1,
+    Linear1Bias,
+    Linear2,
+    Linear2Bias,
 }
 
 /// The head's names: it has none of the text model's prefixes.
@@ -182,6 +199,98 @@ const NAMES: &[(Part, &str, &str)] = &[
     ),
 ];
 
+/// What may stand before the name of a tensor of the vision tower or the projector: current and older files.
+const VISION_PREFIXES: &[&str] = &["model.", ""];
+
+/// As [`NAMES`], for the vision tower and the projector.
+const VISION_NAMES: &[(Part, &str, &str)] = &[
+    (
+        Part::PatchConv,
+        "vision_tower.patch_conv.weight",
+        "v.patch_embd.weight",
+    ),
+    (
+        Part::PatchNorm,
+        "vision_tower.ln_pre.weight",
+        "v.pre_ln.weight",
+    ),
+    (
+        Part::TowerAttentionNorm,
+        "vision_tower.transformer.layers.{l}.attention_norm.weight",
+        "v.blk.{l}.ln1.weight",
+    ),
+    (
+        Part::TowerQuery,
+        "vision_tower.transformer.layers.{l}.attention.q_proj.weight",
+        "v.blk.{l}.attn_q.weight",
+    ),
+    (
+        Part::TowerKey,
+        "vision_tower.transformer.layers.{l}.attention.k_proj.weight",
+        "v.blk.{l}.attn_k.weight",
+    ),
+    (
+        Part::TowerValue,
+        "vision_tower.transformer.layers.{l}.attention.v_proj.weight",
+        "v.blk.{l}.attn_v.weight",
+    ),
+    (
+        Part::TowerOutput,
+        "vision_tower.transformer.layers.{l}.attention.o_proj.weight",
+        "v.blk.{l}.attn_out.weight",
+    ),
+    (
+        Part::TowerFeedForwardNorm,
+        "vision_tower.transformer.layers.{l}.ffn_norm.weight",
+        "v.blk.{l}.ln2.weight",
+    ),
+    (
+        Part::TowerGate,
+        "vision_tower.transformer.layers.{l}.feed_forward.gate_proj.weight",
+        "v.blk.{l}.ffn_gate.weight",
+    ),
+    (
+        Part::TowerUp,
+        "vision_tower.transformer.layers.{l}.feed_forward.up_proj.weight",
+        "v.blk.{l}.ffn_up.weight",
+    ),
+    (
+        Part::TowerDown,
+        "vision_tower.transformer.layers.{l}.feed_forward.down_proj.weight",
+        "v.blk.{l}.ffn_down.weight",
+    ),
+    (
+        Part::ProjectorNorm,
+        "multi_modal_projector.norm.weight",
+        "mm.input_norm.weight",
+    ),
+    (
+        Part::Merger,
+        "multi_modal_projector.patch_merger.merging_layer.weight",
+        "mm.patch_merger.weight",
+    ),
+    (
+        Part::Linear1,
+        "multi_modal_projector.linear_1.weight",
+        "mm.1.weight",
+    ),
+    (
+        Part::Linear1Bias,
+        "multi_modal_projector.linear_1.bias",
+        "mm.1.bias",
+    ),
+    (
+        Part::Linear2,
+        "multi_modal_projector.linear_2.weight",
+        "mm.2.weight",
+    ),
+    (
+        Part::Linear2Bias,
+        "multi_modal_projector.linear_2.bias",
+        "mm.2.bias",
+    ),
+];
+
 /// Where in the model a part is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
@@ -197,7 +306,12 @@ pub(super) fn candidates(form: Form, part: Part, place: Place) -> Vec<String> {
             Form::Gguf => vec!["output.weight".to_owned()],
         };
     }
-    let Some((_, hugging_face, gguf)) = NAMES.iter().find(|(named, _, _)| *named == part) else {
+    let row = |names: &'static [(Part, &str, &str)]| names.iter().find(|row| row.0 == part);
+    let (prefixes, row) = match row(NAMES) {
+        Some(row) => (PREFIXES, Some(row)),
+        None => (VISION_PREFIXES, row(VISION_NAMES)),
+    };
+    let Some((_, hugging_face, gguf)) = row else {
         return Vec::new();
     };
     let fill = |name: &str| {
@@ -206,7 +320,7 @@ pub(super) fn candidates(form: Form, part: Part, place: Place) -> Vec<String> {
     };
     match form {
         Form::HuggingFace if hugging_face.is_empty() => Vec::new(),
-        Form::HuggingFace => PREFIXES
+        Form::HuggingFace => prefixes
             .iter()
             .map(|prefix| format!("{prefix}{}", fill(hugging_face)))
             .collect(),
@@ -217,10 +331,18 @@ pub(super) fn candidates(form: Form, part: Part, place: Place) -> Vec<String> {
 
 /// What an unused tensor is, by how its name begins (or, with a `*` first, ends).
 const UNUSED: &[(&str, &str)] = &[
+    (
+        "*.patch_positional_embedding.inv_freq",
+        "frequencies of the rotary embedding, computed instead",
+    ),
     ("model.vision_tower.", VISION),
     ("vision_tower.", VISION),
     ("model.multi_modal_projector.", VISION),
     ("multi_modal_projector.", VISION),
+    (
+        "v.token_embd.img_break",
+        "the embedding of [IMG_BREAK], taken from the text model instead",
+    ),
     ("v.", VISION),
     ("mm.", VISION),
     (
@@ -233,7 +355,7 @@ const UNUSED: &[(&str, &str)] = &[
     ),
 ];
 
-const VISION: &str = "vision tower and projector: present, not used yet";
+const VISION: &str = "vision tower and projector, loaded apart from the text model";
 
 /// What an unused tensor is, in words.
 pub(super) fn describe_unused(name: &str) -> &'static str {
@@ -245,6 +367,16 @@ pub(super) fn describe_unused(name: &str) -> &'static str {
         .iter()
         .find(|(pattern, _)| matches(pattern))
         .map_or("not known to this program", |(_, what)| what)
+}
+
+/// Whether a tensor belongs to the vision tower or the projector.
+pub(super) fn is_vision(name: &str) -> bool {
+    describe_unused(name) == VISION
+}
+
+/// Whether a tensor that a vision tower has no use for is known to be harmless.
+pub(super) fn is_harmless_beside_vision(name: &str) -> bool {
+    is_harmless(name) && !is_vision(name)
 }
 
 /// Whether an unused tensor is known to be harmless.
@@ -260,10 +392,11 @@ mod tests {
 
     #[test]
     fn every_part_has_a_name_in_some_form_and_none_has_two_rows() {
-        for (index, (part, hugging_face, gguf)) in NAMES.iter().enumerate() {
+        let names = [NAMES, VISION_NAMES].concat();
+        for (index, (part, hugging_face, gguf)) in names.iter().enumerate() {
             assert!(!hugging_face.is_empty() || !gguf.is_empty(), "{part:?}");
             assert!(
-                NAMES[index + 1..].iter().all(|(other, _, _)| other != part),
+                names[index + 1..].iter().all(|(other, _, _)| other != part),
                 "{part:?} twice"
             );
         }

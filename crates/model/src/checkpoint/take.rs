@@ -2,21 +2,32 @@
 //!
 //! It knows names and shapes only as they are given; `load.rs` knows which tensors a model has.
 
-use super::Checkpoint;
-use super::names::{self, Part, Place};
+use super::names::{self, Form, Part, Place};
 use super::tensor::{Storage, Tensor, file_error, show_name, show_shape};
 use crate::weights::NamedMatrix;
 use crate::{LoadReport, ModelError, Repacked, Unused};
 use kernels::{Format, Matrix};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Matrices up to this size are read while loading, to look for values that are not finite.
 const SCANNED_BYTES: usize = 16 << 20;
 
+/// Tensors to take from, and where they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Shelf<'a> {
+    /// Whose names they have.
+    pub(super) form: Form,
+    /// The directory, or the first GGUF file.
+    pub(super) path: &'a Path,
+    /// The files that hold them.
+    pub(super) files: &'a [PathBuf],
+    pub(super) tensors: &'a [Tensor],
+}
+
 /// The tensors of a checkpoint, and which of them have been taken.
 pub(super) struct Taker<'a> {
-    checkpoint: &'a Checkpoint,
+    shelf: Shelf<'a>,
     by_name: HashMap<&'a str, usize>,
     used: Vec<bool>,
     matrices: Vec<NamedMatrix>,
@@ -24,16 +35,16 @@ pub(super) struct Taker<'a> {
 }
 
 impl<'a> Taker<'a> {
-    pub(super) fn new(checkpoint: &'a Checkpoint) -> Taker<'a> {
-        let tensors = &checkpoint.tensors;
-        let by_name = tensors
+    pub(super) fn new(shelf: Shelf<'a>) -> Taker<'a> {
+        let by_name = shelf
+            .tensors
             .iter()
             .enumerate()
             .map(|(index, tensor)| (tensor.name.as_str(), index));
         Taker {
-            checkpoint,
+            shelf,
             by_name: by_name.collect(),
-            used: vec![false; tensors.len()],
+            used: vec![false; shelf.tensors.len()],
             matrices: Vec::new(),
             repacked: Vec::new(),
         }
@@ -45,7 +56,7 @@ impl<'a> Taker<'a> {
     }
 
     fn find(&self, part: Part, place: Place) -> Option<usize> {
-        let names = names::candidates(self.checkpoint.form, part, place);
+        let names = names::candidates(self.shelf.form, part, place);
         names
             .iter()
             .find_map(|name| self.by_name.get(name.as_str()).copied())
@@ -53,7 +64,7 @@ impl<'a> Taker<'a> {
 
     /// The path of the file a tensor lies in.
     pub(super) fn path_of(&self, tensor: &Tensor) -> &'a Path {
-        &self.checkpoint.files[tensor.file]
+        &self.shelf.files[tensor.file]
     }
 
     /// The tensor of a part, with exactly that shape (ones in front do not count).
@@ -66,7 +77,7 @@ impl<'a> Taker<'a> {
         let index = self
             .find(part, place)
             .ok_or_else(|| self.missing(part, place))?;
-        let tensor = &self.checkpoint.tensors[index];
+        let tensor = &self.shelf.tensors[index];
         let strip = |dims: &[usize]| -> Vec<usize> {
             dims.iter().copied().skip_while(|dim| *dim == 1).collect()
         };
@@ -85,12 +96,10 @@ impl<'a> Taker<'a> {
     }
 
     fn missing(&self, part: Part, place: Place) -> ModelError {
-        let names = names::candidates(self.checkpoint.form, part, place);
-        let checkpoint = self.checkpoint;
-        let path = if checkpoint.files.len() == 1 {
-            &checkpoint.files[0]
-        } else {
-            &checkpoint.path
+        let names = names::candidates(self.shelf.form, part, place);
+        let path = match self.shelf.files {
+            [file] => file,
+            _ => self.shelf.path,
         };
         let what = match names.as_slice() {
             [] => format!("the checkpoint has no tensor for {part:?}"),
@@ -213,7 +222,7 @@ impl<'a> Taker<'a> {
             repacked: self.repacked,
             ..LoadReport::default()
         };
-        for (tensor, used) in self.checkpoint.tensors.iter().zip(&self.used) {
+        for (tensor, used) in self.shelf.tensors.iter().zip(&self.used) {
             let bytes = tensor.data.len() as u64;
             if *used {
                 report.mapped_bytes += bytes;
@@ -221,7 +230,7 @@ impl<'a> Taker<'a> {
             }
             let what = names::describe_unused(&tensor.name);
             if tensor.name.ends_with(".bias") && !names::is_harmless(&tensor.name) {
-                let path = &self.checkpoint.files[tensor.file];
+                let path = &self.shelf.files[tensor.file];
                 let name = show_name(&tensor.name);
                 return Err(file_error(
                     path,

@@ -68,7 +68,13 @@ const MODEL_TYPES: &[ModelType] = &[
     },
 ];
 
-const TRANSFORMERS: &str = "transformers 5.23";
+/// Models that hold a text model and a vision tower: Mistral Small 3.1 and later, Pixtral-12B.
+const WRAPPERS: [&str; 2] = ["mistral3", "llava"];
+
+/// Heads of all text models without latent attention unless the file says so (Pixtral-12B's does not).
+const NUM_HEADS: usize = 32;
+
+pub(super) const TRANSFORMERS: &str = "transformers 5.23";
 
 impl Config {
     /// Reads the text of a `config.json`; `path` names it in messages and sources.
@@ -78,24 +84,15 @@ impl Config {
     ///
     /// Errors: no JSON object, an unsupported model type or feature, a missing or contradictory number.
     pub fn from_json(text: &[u8], path: &Path) -> Result<Config, ModelError> {
-        let fail = |what: String| ModelError::File {
-            path: path.to_owned(),
-            what,
-        };
-        if text.len() > MOST_CONFIG_BYTES {
-            let got = text.len();
-            return Err(fail(format!(
-                "expected at most {MOST_CONFIG_BYTES} bytes, got {got}"
-            )));
-        }
-        let root: Value =
-            serde_json::from_slice(text).map_err(|e| fail(format!("not valid JSON: {e}")))?;
-        let Some(root) = root.as_object() else {
-            return Err(fail("expected a JSON object".to_owned()));
-        };
+        let root = &parse_object(text, path)?;
         let (inner, prefix) = match root.get("text_config") {
             Some(Value::Object(inner)) => (inner, "text_config."),
-            Some(_) => return Err(fail("text_config: expected an object".to_owned())),
+            Some(_) => {
+                return Err(ModelError::File {
+                    path: path.to_owned(),
+                    what: "text_config: expected an object".to_owned(),
+                });
+            }
             None => (root, ""),
         };
         let mut reader = Reader::new(path, prefix, |key| inner.get(key).and_then(json_entry));
@@ -104,9 +101,6 @@ impl Config {
         let model_type = model_type(&mut reader, root)?;
         let tied = read_tied(&mut reader, root, path)?;
         let config = read_config(&mut reader, inner, model_type, tied)?;
-        if root.contains_key("vision_config") {
-            reader.note("the checkpoint has a vision tower; images are not supported yet");
-        }
         let (sources, notes) = reader.finish();
         Config {
             sources,
@@ -115,6 +109,33 @@ impl Config {
         }
         .check(path)
     }
+}
+
+/// The text of a `config.json` as an object.
+///
+/// Errors: too long, no JSON, no object.
+pub(crate) fn parse_object(text: &[u8], path: &Path) -> Result<Map<String, Value>, ModelError> {
+    let fail = |what: String| ModelError::File {
+        path: path.to_owned(),
+        what,
+    };
+    if text.len() > MOST_CONFIG_BYTES {
+        let got = text.len();
+        return Err(fail(format!(
+            "expected at most {MOST_CONFIG_BYTES} bytes, got {got}"
+        )));
+    }
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(root)) => Ok(root),
+        Ok(_) => Err(fail("expected a JSON object".to_owned())),
+        Err(e) => Err(fail(format!("not valid JSON: {e}"))),
+    }
+}
+
+/// The kind of wrapper around a `text_config`, if there is one.
+pub(super) fn wrapper(root: &Map<String, Value>) -> Option<&str> {
+    root.get("text_config")?;
+    root.get("model_type").and_then(Value::as_str)
 }
 
 pub(super) fn json_entry(value: &Value) -> Option<Entry> {
@@ -138,11 +159,11 @@ fn model_type(
     reader: &mut Reader,
     root: &Map<String, Value>,
 ) -> Result<&'static ModelType, ModelError> {
-    let outer = root.get("model_type").and_then(Value::as_str);
-    if root.contains_key("text_config") && outer != Some("mistral3") {
+    if root.contains_key("text_config") && !WRAPPERS.contains(&wrapper(root).unwrap_or("")) {
         return Err(reader.error(format!(
-            "model_type {:?} around a text_config is not supported: expected \"mistral3\"",
-            outer.unwrap_or("(none)")
+            "model_type {:?} around a text_config is not supported: expected one of {}",
+            wrapper(root).unwrap_or("(none)"),
+            WRAPPERS.join(", ")
         )));
     }
     let name = match reader.text_opt("architecture", "model_type")? {
@@ -195,8 +216,8 @@ fn read_tied(
 ) -> Result<bool, ModelError> {
     let mut outer = Reader::new(path, "", |key| root.get(key).and_then(json_entry));
     let said = outer.flag_opt("tied_embeddings", "tie_word_embeddings")?;
-    // transformers' default is true for the wrapper and false for the rest; a head in the file overrules a true.
-    let tied = said.unwrap_or_else(|| root.contains_key("text_config"));
+    // transformers' default is true for mistral3 and false for the rest; a head in the file overrules a true.
+    let tied = said.unwrap_or_else(|| wrapper(root) == Some("mistral3"));
     match said {
         Some(_) => reader.record("tied_embeddings", tied, "tie_word_embeddings"),
         None => reader.record("tied_embeddings", tied, format!("default: {TRANSFORMERS}")),
@@ -340,7 +361,7 @@ fn read_grouped_attention(
     model_type: &ModelType,
     hidden_size: usize,
 ) -> Result<(AttentionConfig, usize, Pairing), ModelError> {
-    let num_heads = reader.size("num_heads", "num_attention_heads")?;
+    let num_heads = reader.size_or("num_heads", "num_attention_heads", NUM_HEADS, TRANSFORMERS)?;
     let kv_default =
         class_default(inner, "num_key_value_heads", model_type.num_kv_heads).unwrap_or(num_heads);
     let num_kv_heads = reader.size_or(

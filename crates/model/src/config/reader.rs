@@ -26,7 +26,7 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Entry::Integer(value) => value.to_string(),
             Entry::Real(value) => value.to_string(),

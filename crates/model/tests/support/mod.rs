@@ -1,5 +1,7 @@
 //! What the golden tests share: fixtures, and log-probabilities from a model's logits.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use kernels::{Backend, KvType, PAGE_SIZE, Reference, RowInput};
 use model::{Batch, BatchSequence, LanguageModel, LogitRows, Options, SoftmaxScale, Transformer};
 use serde::Deserialize;
