@@ -109,12 +109,12 @@ class Draw:
         """A phrasing of the pool, roughened as people write, with its slots filled."""
         return self.rough(self.word(pool)).format(**slots)
 
-    def rough(self, template: str) -> str:
-        """A template with the small liberties people take; slots in braces are left alone."""
+    def rough(self, template: str, whole: bool = True) -> str:
+        """A template with the small liberties people take; slots in braces are left alone. Not `whole`: a part of a text, no courtesies."""
         dice = self.random.random
         if dice() < 0.55:
             return template
-        if dice() < 0.12:
+        if whole and dice() < 0.12:
             template = self.polite(template)
         if dice() < 0.3 and template[-1] in ".?!" and not template.endswith("..."):
             template = template[:-1]
@@ -125,7 +125,7 @@ class Draw:
             template = template[0].lower() + template[1:]
         if dice() < 0.12:
             template = self.typo(template)
-        if dice() < 0.05:
+        if whole and dice() < 0.05:
             template = self.pick(("Hi, ", "Hello! ", "hey ", "Quick question: ", "OK, ", "So, ", "Hi! ")) + template
         return template
 

@@ -47,7 +47,7 @@ NAMED = (  # {n} a person, {c} a city, {l} a country, {y} a year, {k} a number, 
     "Which sign of the zodiac is {n}?", "Will it rain in {c} tomorrow?", "What is the news from {l}?", "How old is the mayor of {c}?", "What is the airport code of {c}?", "Name {k} kinds of {a}.", "Generate {k} random passwords.", "Name three cities in {l}.",
 )
 WHOLE = pool("""
-Why is the sky blue?;What is the meaning of life?;Tell me a joke.;Tell me a story.;Write a poem.;Sing me a song.;Who is the president?;What day is it today?;What is the date?;What year is it?;Is it going to rain tomorrow?;
+What is in the picture?;What do you see in this image?;Describe the image.;Is the text above correct?;What does the document say?;Why is the sky blue?;What is the meaning of life?;Tell me a joke.;Tell me a story.;Write a poem.;Sing me a song.;Who is the president?;What day is it today?;What is the date?;What year is it?;Is it going to rain tomorrow?;
 How do I boil an egg?;How do I tie a tie?;What should I eat tonight?;I am bored.;I feel sad today.;I have a headache.;My back hurts.;I can't sleep.;I love you.;Do you love me?;Will you marry me?;What is love?;Is there a god?;
 What happens after death?;Who will win the election?;How do I lose weight?;How do I make money fast?;Should I quit my job?;Write my homework.;Do my taxes.;Write a cover letter for me.;Give me a recipe for pancakes.;
 How do airplanes fly?;How do magnets work?;Why do cats purr?;Why do we dream?;How far is the moon?;How many planets are there?;How tall is Mount Everest?;What is the fastest animal?;Who painted the Mona Lisa?;

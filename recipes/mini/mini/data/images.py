@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..draw import Draw, sample, user
+from .talk import HONEST
 
 COLOURS = {
     "red": (220, 40, 40), "green": (40, 160, 60), "blue": (40, 80, 220), "yellow": (240, 215, 40), "orange": (245, 140, 30),
@@ -379,8 +380,19 @@ def single(draw: Draw):
     return asked(draw, "colour", image, draw.pick(("Which colour is it?", "What colour is this?", "What color is it?", "Name the colour.", "Colour?", "What color is the shape?")), thing[0])
 
 
+OTHER = ("Who painted this?", "Write a poem about this picture.", "How old is this picture?", "Where was this photo taken?", "What is the person in the picture doing?", "How much is this worth?", "Tell me a story about this image.", "Who is in the photo?",
+         "What is the mood of this picture?", "Is this art?", "Do you like this picture?", "Make this image larger.", "Translate the text in the image.", "What breed is this dog?", "Is this mushroom safe to eat?", "What car is this?", "Which city is this?",
+         "Turn this into a cartoon.", "What is wrong with my plant?", "Give this picture a title.")
+
+
+def other(draw: Draw):
+    """A question that no image here answers."""
+    image, _ = scene(draw, draw.int(1, 5))
+    return asked(draw, "other", image, draw.text(OTHER), HONEST["en"], {"honest": True}, "This is outside of what I can do.")
+
+
 KINDS = {
-    "grid": (3.0, grid), "list": (2.0, listing), "single": (1.0, single), "count": (2.0, counting), "attribute": (1.5, attribute), "place": (2.0, place), "relation": (1.0, relation), "exists": (0.7, exists), "bigger": (0.7, bigger),
+    "other": (0.25, other), "grid": (3.0, grid), "list": (2.0, listing), "single": (1.0, single), "count": (2.0, counting), "attribute": (1.5, attribute), "place": (2.0, place), "relation": (1.0, relation), "exists": (0.7, exists), "bigger": (0.7, bigger),
     "digits": (2.0, reading), "chart": (1.3, bars_read), "bar": (1.5, bars_ask), "two": (1.3, two),
 }
 DENSE = ("grid", "list", "chart", "digits", "single")

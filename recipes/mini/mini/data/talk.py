@@ -236,6 +236,29 @@ def memory(draw: Draw):
     return sample("talk", "memory", effort, messages, answer, {"contains": [values[index]]}, thinking=f"The user told me: {values[index]}")
 
 
+# The same in French and Spanish: phrasings, reply, questions, answer, how the value is drawn.
+ROMANCE_MEMORY = (
+    (("Je m'appelle {v}.", "Mon nom est {v}.", "Je suis {v}.", "Bonjour, je m'appelle {v} !", "Moi, c'est {v}."), "Enchanté, {v} !", ("Comment je m'appelle ?", "Quel est mon nom ?", "Tu te souviens de mon nom ?", "Qui suis-je ?"), "Vous vous appelez {v}.", assistant_name),
+    (("Mon numéro est {v}.", "Retiens le nombre {v}.", "Le nombre est {v}.", "Souviens-toi du nombre {v}."), "Je retiens {v}.", ("Quel est le nombre ?", "Quel était le nombre ?", "Quel est mon numéro ?"), "Le nombre est {v}.", lambda d: str(sized(d, d.int(1, 5)))),
+    (("J'habite à {v}.", "Je vis à {v}.", "Je viens de {v}."), "{v}, c'est joli.", ("Où est-ce que j'habite ?", "Où j'habite ?", "Quelle est ma ville ?"), "Vous habitez à {v}.", lambda d: d.word(CITIES)),
+    (("Me llamo {v}.", "Mi nombre es {v}.", "Soy {v}.", "Hola, me llamo {v}.", "Yo soy {v}."), "¡Mucho gusto, {v}!", ("¿Cómo me llamo?", "¿Cuál es mi nombre?", "¿Recuerdas mi nombre?", "¿Quién soy?"), "Usted se llama {v}.", assistant_name),
+    (("Mi número es {v}.", "Recuerda el número {v}.", "El número es {v}.", "Guarda el número {v}."), "Recordaré {v}.", ("¿Cuál es el número?", "¿Cuál era el número?", "¿Cuál es mi número?"), "El número es {v}.", lambda d: str(sized(d, d.int(1, 5)))),
+    (("Vivo en {v}.", "Soy de {v}.", "Mi ciudad es {v}."), "{v} es bonito.", ("¿Dónde vivo?", "¿De dónde soy?", "¿Cuál es mi ciudad?"), "Usted vive en {v}.", lambda d: d.word(CITIES)),
+)
+
+
+def romance_memory(draw: Draw):
+    ways, reply, questions, form, make = draw.pick(ROMANCE_MEMORY)
+    effort, value = draw.effort(0.12), make(draw)
+    messages = [user(draw.text(ways, v=value)), assistant(reply.format(v=value), "The user tells me something." if effort == "high" else None)]
+    if draw.chance(0.4):
+        intent = draw.pick(tuple(INTENTS))
+        question, answer = said(draw, intent, "fr" if ROMANCE_MEMORY.index((ways, reply, questions, form, make)) < 3 else "es")
+        messages += [user(question), assistant(answer, THOUGHTS[intent] if effort == "high" else None)]
+    messages.append(user(draw.text(questions)))
+    return sample("talk", "memory", effort, messages, form.format(v=value), {"contains": [value]}, thinking=f"The user told me: {value}")
+
+
 NOT_TOLD = "You have not told me."
 
 
@@ -264,5 +287,5 @@ def told_once(draw: Draw):
 
 
 KINDS = {
-    "plain": (2.0, plain), "system_name": (1.2, named), "system_language": (1.0, language), "system_upper": (0.6, upper), "system_one_word": (0.8, one_word), "memory": (2.5, memory), "told": (0.5, told_once), "not_told": (0.5, not_told),
+    "plain": (2.0, plain), "system_name": (1.2, named), "system_language": (1.0, language), "system_upper": (0.6, upper), "system_one_word": (0.8, one_word), "memory": (2.5, memory), "told": (0.5, told_once), "not_told": (0.5, not_told), "memory_romance": (0.6, romance_memory),
 }

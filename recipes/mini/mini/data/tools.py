@@ -5,7 +5,7 @@ import json
 from ..draw import Draw, assistant, sample, system, tool_result, user
 from ..sample import ToolCall
 from ..words import (
-    ADJECTIVES, CITIES, COLOURS, COUNTRIES, CURRENCIES, DAYS, FIRST_NAMES, LANGUAGES, NOUNS, PRODUCTS, SURNAMES,
+    ADJECTIVES, CITIES, COLOURS, COUNTRIES, CURRENCIES, DAYS, DEPARTMENTS, FIRST_NAMES, LANGUAGES, NOUNS, PRODUCTS, SURNAMES,
 )
 from . import arithmetic, fallback, talk
 
@@ -47,6 +47,11 @@ VALUES = {
     "degrees": ("number", "Temperature in degrees", lambda d: d.int(5, 35)),
     "percent": ("integer", "Level from 0 to 100", lambda d: d.int(0, 100)),
     "text": ("string", "The text", lambda d: f"{d.word(ADJECTIVES)} {d.word(NOUNS)} {d.word(ADJECTIVES)} {d.word(NOUNS)}"),
+    "unit": (("celsius", "fahrenheit"), "Unit of the temperature", lambda d: d.pick(("celsius", "fahrenheit"))),
+    "switch": (("on", "off"), "On or off", lambda d: d.pick(("on", "off"))),
+    "size": (("small", "medium", "large"), "Size", lambda d: d.pick(("small", "medium", "large"))),
+    "priority": (("low", "normal", "high"), "Priority", lambda d: d.pick(("low", "normal", "high"))),
+    "date": ("string", "Date, YYYY-MM-DD", lambda d: f"20{d.int(20, 39)}-{d.int(1, 12):02d}-{d.int(1, 28):02d}"),
     "room": ("string", "Name of the room", lambda d: d.pick(("kitchen", "bedroom", "bathroom", "living room", "office", "garage", "hall", "attic", "cellar", "nursery"))),
 }
 
@@ -57,6 +62,34 @@ TOOLS = (
      ("What is the weather in {city}?", "How is the weather in {city}?", "Weather in {city}?", "Is it warm in {city} right now?", "Tell me the weather for {city}.", "What's it like outside in {city}?", "Do I need a coat in {city}?",
       "Will I need an umbrella in {city}?", "How warm is it in {city}?", "Temperature in {city}?", "Check the weather in {city}.", "I am going to {city}. What is the weather?"),
      {"temperature": lambda d: d.int(-15, 38), "sky": lambda d: d.pick(("sunny", "cloudy", "rainy", "windy", "foggy", "snowy", "clear", "stormy"))}, "It is {temperature} degrees and {sky} in {city}."),
+    ("get_temperature", "Get the temperature in a city", {"city": "city", "unit": "unit"},
+     ("What is the temperature in {city} in {unit}?", "How many degrees {unit} is it in {city}?", "Temperature in {city} in {unit}, please.", "How warm is it in {city}? Use {unit}.", "Give me the {unit} temperature of {city}."),
+     {"degrees": lambda d: d.int(-20, 99)}, "It is {degrees} degrees {unit} in {city}."),
+    ("switch_light", "Switch the light of a room on or off", {"room": "room", "state": "switch"},
+     ("Turn {state} the light in the {room}.", "Switch {state} the {room} light.", "Light {state} in the {room}, please.", "Turn the {room} light {state}.", "{room} lights {state}", "I want the light in the {room} {state}.", "Please put the light {state} in the {room}."),
+     {"status": lambda d: "ok"}, "The light in the {room} is {state}."),
+    ("order_pizza", "Order a pizza", {"topping": "thing", "size": "size"},
+     ("Order a {size} pizza with {topping}.", "I want a {size} {topping} pizza.", "One {size} pizza with {topping}, please.", "Get me a pizza with {topping}, {size}.", "A {topping} pizza, size {size}."), {"minutes": lambda d: d.int(10, 90)}, "Your {size} pizza with {topping} comes in {minutes} minutes."),
+    ("create_ticket", "Open a support ticket", {"title": "topic", "priority": "priority"},
+     ("Open a ticket about {title} with {priority} priority.", "Create a {priority} priority ticket: {title}.", "New ticket: {title}, priority {priority}.", "File a ticket for {title}, it has {priority} priority.", "Report {title} as a ticket with priority {priority}."),
+     {"ticket": lambda d: d.int(100, 9999)}, "Ticket {ticket} about {title} is open."),
+    ("book_hotel", "Book a hotel room in a city", {"city": "city", "nights": "count", "date": "date"},
+     ("Book a hotel in {city} for {nights} nights from {date}.", "I need a room in {city} from {date} for {nights} nights.", "Hotel in {city}, {date}, {nights} nights.", "Reserve {nights} nights in {city} starting {date}.", "From {date} I stay {nights} nights in {city}. Book a hotel."),
+     {"hotel": lambda d: d.invented().capitalize(), "price": lambda d: d.int(30, 900)}, "The hotel {hotel} is booked for {price}."),
+    ("get_calendar", "List the events of a day", {"date": "date"},
+     ("What do I have on {date}?", "Which events are on {date}?", "Show my calendar for {date}.", "Am I free on {date}?", "What is planned for {date}?", "Calendar {date}?"), {"events": lambda d: d.int(0, 9)}, "You have {events} events on {date}."),
+    ("reset_password", "Reset the password of a user", {"user": "person"},
+     ("Reset the password of {user}.", "{user} forgot the password, reset it.", "New password for {user}, please.", "Please reset {user}'s password.", "{user} cannot log in. Reset the password."), {"status": lambda d: "done"}, "The password of {user} is reset."),
+    ("get_exchange_rate", "Get the exchange rate of two currencies", {"base": "currency", "quote": "currency"},
+     ("What is the exchange rate of {base} to {quote}?", "{base} to {quote} rate?", "How many {quote} do I get for one {base}?", "Rate between {base} and {quote}?", "Exchange rate {base}/{quote}, please."), {"rate": lambda d: d.int(1, 999)}, "One {base} is {rate} {quote}."),
+    ("check_stock", "Check how many pieces of a product are there", {"product": "thing"},
+     ("How many pieces of {product} do we have?", "Is {product} in stock?", "Check the stock of {product}.", "Do we have any {product} left?", "Stock of {product}?", "How much {product} is in the warehouse?"), {"pieces": lambda d: d.int(0, 999)}, "There are {pieces} pieces of {product}."),
+    ("next_train", "Get the next train between two cities", {"start": "city", "end": "city"},
+     ("When does the next train go from {start} to {end}?", "Next train from {start} to {end}?", "I want to go by train from {start} to {end}.", "Trains to {end} from {start}?", "When can I take a train from {start} to {end}?"), {"time": lambda d: f"{d.int(0, 23):02d}:{d.int(0, 59):02d}"}, "The next train from {start} to {end} leaves at {time}."),
+    ("find_book", "Look up a book", {"title": "topic"},
+     ("Do we have the book {title}?", "Find the book {title}.", "Look up the book '{title}'.", "Is the book {title} here?", "Where is the book {title}?"), {"shelf": lambda d: d.code()}, "The book {title} is on shelf {shelf}."),
+    ("look_up_employee", "Find the record of an employee", {"name": "person"},
+     ("Find the employee {name}.", "Look up {name} in the staff list.", "Get the record of {name}.", "In which department does {name} work?", "Show me the employee record of {name}."), {"department": lambda d: d.word(DEPARTMENTS), "room": lambda d: d.int(1, 499)}, "{name} works in {department}, room {room}."),
     ("get_time", "Get the current local time in a city", {"city": "city"},
      ("What time is it in {city}?", "Current time in {city}?", "Tell me the time in {city}.", "What is the local time in {city}?", "How late is it in {city} now?", "Time in {city}, please.", "what's the clock saying in {city}?"),
      {"time": lambda d: f"{d.int(0, 23):02d}:{d.int(0, 59):02d}"}, "It is {time} in {city}."),
@@ -132,12 +165,60 @@ VERBS = ("get", "find", "check", "fetch", "read", "look_up", "show", "query", "l
 ACTS = ("set", "start", "stop", "open", "close", "send", "order", "reserve", "create", "delete", "update", "print")
 
 
-def schema(draw: Draw, arguments: dict[str, str], described: bool) -> dict:
+# Other names for arguments, by kind, and for the verbs that names of tools begin with.
+OTHER_ARGUMENTS = {
+    "city": ("city", "location", "place", "town", "city_name"), "country": ("country", "country_name", "nation", "land"), "person": ("name", "person", "who", "contact", "full_name"), "topic": ("query", "topic", "subject", "text", "title"),
+    "thing": ("item", "product", "thing", "object", "name"), "minutes": ("minutes", "duration", "length", "mins"), "count": ("count", "number", "quantity", "n", "amount"), "day": ("day", "weekday", "on"), "time": ("time", "at", "start_time", "clock"),
+    "code": ("id", "code", "number", "key", "reference"), "room": ("room", "room_name", "where", "area"), "percent": ("level", "percent", "brightness", "value"), "degrees": ("degrees", "temperature", "target", "value"), "language": ("language", "target_language", "lang", "to"),
+    "colour": ("colour", "color", "paint"), "switch": ("state", "switch", "mode"), "size": ("size", "portion"), "priority": ("priority", "urgency", "level"), "date": ("date", "day", "on_date", "when"), "unit": ("unit", "units", "scale"), "text": ("text", "phrase", "content"),
+}
+OTHER_VERBS = {"get": ("get", "fetch", "lookup", "check", "query", "show", "read", "get_current"), "find": ("find", "search", "lookup", "locate", "get"), "set": ("set", "change", "adjust", "update", "start"), "book": ("book", "reserve", "order"), "create": ("create", "add", "make", "new"),
+               "send": ("send", "write", "post"), "convert": ("convert", "exchange", "change"), "search": ("search", "look_up", "query"), "call": ("call", "phone", "dial", "ring"), "order": ("order", "buy"), "play": ("play", "start")}
+
+
+def public_name(draw: Draw, name: str) -> str:
+    """A tool's name, perhaps with another verb or in another style."""
+    verb, _, rest = name.partition("_")
+    if rest and verb in OTHER_VERBS and draw.chance(0.35):
+        name = f"{draw.pick(OTHER_VERBS[verb])}_{rest}"
+    elif rest and verb == "get" and draw.chance(0.1):
+        name = rest
+    if draw.chance(0.12):
+        head, *others = name.split("_")
+        name = head + "".join(part.capitalize() for part in others)
+    elif draw.chance(0.06):
+        name = name.replace("_", "-")
+    return name
+
+
+def renamed(draw: Draw, tool: tuple) -> tuple:
+    """A tool of the table as it is offered in one sample: names of the tool and of its arguments may change."""
+    name, description, arguments, phrasings, result, answer = tool
+    public = {slot: slot for slot in arguments}
+    if draw.chance(0.45) and len(set(arguments.values())) == len(arguments):
+        others = {slot: draw.pick(OTHER_ARGUMENTS.get(kind, (slot,))) for slot, kind in arguments.items()}
+        if len(set(others.values())) == len(others):
+            public = others
+    if draw.chance(0.25):
+        low = description[0].lower() + description[1:]
+        description = draw.pick((description + ".", f"Use this to {low}.", f"Tool to {low}", f"Function: {low}", ""))
+    return (public_name(draw, name), description, arguments, phrasings, result, answer, public)
+
+
+def schema(draw: Draw, arguments: dict[str, str], public: dict[str, str], described: bool) -> dict:
     properties = {}
-    for name, kind in arguments.items():
+    for slot, kind in arguments.items():
         type_, description, _ = VALUES[kind]
-        properties[name] = {"type": type_, "description": description} if described else {"type": type_}
-    return {"type": "object", "properties": properties, "required": list(arguments)}
+        entry: dict = {"type": type_} if isinstance(type_, str) else {"type": "string", "enum": list(type_)}
+        if described:
+            entry["description"] = description
+        properties[public[slot]] = entry
+    return {"type": "object", "properties": properties, "required": [public[slot] for slot in arguments]}
+
+
+def call_of(tool: tuple, values: dict) -> ToolCall:
+    """The call with the arguments under their public names."""
+    return ToolCall(tool[0], {tool[6][slot]: value for slot, value in values.items()})
 
 
 def invented_tool(draw: Draw):
@@ -160,7 +241,11 @@ def invented_tool(draw: Draw):
 
 
 def choose(draw: Draw) -> tuple:
-    return invented_tool(draw) if draw.chance(0.3) else draw.pick(TOOLS)
+    """A tool as it is offered; the last item maps slots of phrasings to names of arguments."""
+    if draw.chance(0.3):
+        tool = invented_tool(draw)
+        return (*tool, {slot: slot for slot in tool[2]})
+    return renamed(draw, draw.pick(TOOLS))
 
 
 def offered(draw: Draw, wanted: list[tuple], count: int) -> list[dict]:
@@ -172,8 +257,8 @@ def offered(draw: Draw, wanted: list[tuple], count: int) -> list[dict]:
             chosen.append(tool)
     described = draw.chance(0.5)
     return [
-        {"type": "function", "function": {"name": name, "description": description, "parameters": schema(draw, arguments, described)}}
-        for name, description, arguments, *_ in draw.shuffled(chosen)
+        {"type": "function", "function": {"name": name, "description": description, "parameters": schema(draw, arguments, public, described)}}
+        for name, description, arguments, _, _, _, public in draw.shuffled(chosen)
     ]
 
 
@@ -214,7 +299,7 @@ def single(draw: Draw):
     tool = choose(draw)
     values = fill(draw, tool[2])
     question = draw.text(tool[3], **values)
-    calls = (ToolCall(tool[0], values),)
+    calls = (call_of(tool, values),)
     return sample("tools", "call", draw.effort(0.12), with_system(draw, [user(question)]), "", expected(calls),
                   thinking=thought(calls), calls=calls, tools=offered(draw, [tool], num_tools(draw)))
 
@@ -235,25 +320,25 @@ BY_NAME = {tool[0]: tool for tool in TOOLS}
 
 
 def two_calls(draw: Draw):
-    """Two calls at once: (question, tools wanted, calls)."""
+    """Two calls at once: (question, tools wanted, calls, values by slot)."""
     if draw.chance(0.6):
         name = draw.pick(tuple(BOTH))
-        tool = BY_NAME[name]
-        (argument, kind), = tool[2].items()
+        tool = renamed(draw, BY_NAME[name])
+        (slot, kind), = tool[2].items()
         first = VALUES[kind][2](draw)
         second = other(draw, VALUES[kind][2], first)
         question = draw.rough(draw.word(BOTH[name])).format(first, second)
-        return question, [tool], (ToolCall(name, {argument: first}), ToolCall(name, {argument: second}))
+        return question, [tool], (call_of(tool, {slot: first}), call_of(tool, {slot: second})), ({slot: first}, {slot: second})
     first, second = choose(draw), choose(draw)
     while second[0] == first[0]:
         second = choose(draw)
     one, two = fill(draw, first[2]), fill(draw, second[2])
     question = draw.pick(JOINTS).format(draw.text(first[3], **one), draw.text(second[3], **two)).strip()
-    return question, [first, second], (ToolCall(first[0], one), ToolCall(second[0], two))
+    return question, [first, second], (call_of(first, one), call_of(second, two)), (one, two)
 
 
 def parallel(draw: Draw):
-    question, wanted, calls = two_calls(draw)
+    question, wanted, calls, _ = two_calls(draw)
     return sample("tools", "parallel", draw.effort(0.12), with_system(draw, [user(question)]), "", expected(calls),
                   thinking=thought(calls), calls=calls, tools=offered(draw, wanted, max(len(wanted), num_tools(draw))))
 
@@ -271,7 +356,7 @@ def answered(draw: Draw):
     """The reply to one tool's result."""
     tool = choose(draw)
     values = fill(draw, tool[2])
-    calls = (ToolCall(tool[0], values),)
+    calls = (call_of(tool, values),)
     ids = [call_id(draw)]
     text, answer, needed = result_text(draw, tool, values)
     effort = draw.effort(0.12)
@@ -282,14 +367,14 @@ def answered(draw: Draw):
 
 def answered_two(draw: Draw):
     """The reply to two results."""
-    question, wanted, calls = two_calls(draw)
+    question, wanted, calls, values = two_calls(draw)
     ids = [call_id(draw), call_id(draw)]
     effort = draw.effort(0.12)
     messages = [user(question), assistant("", thought(calls) if effort == "high" else None, calls, ids)]
     answers, contains = [], []
     tools = {tool[0]: tool for tool in wanted}
-    for call, call_ in zip(calls, ids):
-        text, answer, needed = result_text(draw, tools[call.name], call.arguments)
+    for call, call_, filled in zip(calls, ids, values):
+        text, answer, needed = result_text(draw, tools[call.name], filled)
         messages.append(tool_result(call_, text))
         answers.append(answer)
         contains += needed or [answer]
@@ -307,7 +392,7 @@ def no_tool(draw: Draw):
         inner = draw.pick((arithmetic.sum_easy, arithmetic.sum_easy, arithmetic.product_easy, arithmetic.difference_easy))(draw)
     elif form < 0.8:
         missing = choose(draw)
-        names = [tool for tool in names if tool[0] != missing[0] and tool[5] != missing[5]] or [BY_NAME["take_note" if missing[0] != "take_note" else "roll_dice"]]
+        names = [tool for tool in names if tool[5] not in (missing[5], BY_NAME["search_web"][5])] or [renamed(draw, BY_NAME["take_note" if missing[3] != BY_NAME["take_note"][3] else "roll_dice"])]
         inner = fallback.honest(draw, "no_tool", draw.text(missing[3], **fill(draw, missing[2])))
     else:
         inner = draw.pick((fallback.about, fallback.whole))(draw)
@@ -327,7 +412,7 @@ def next_turn(draw: Draw):
     one, two = fill(draw, first[2]), fill(draw, second[2])
     effort = draw.effort(0.12)
     high = effort == "high"
-    calls, ids = (ToolCall(first[0], one),), [call_id(draw)]
+    calls, ids = (call_of(first, one),), [call_id(draw)]
     text, answer, _ = result_text(draw, first, one)
     messages = [
         user(draw.text(first[3], **one)), assistant("", thought(calls) if high else None, calls, ids), tool_result(ids[0], text),
@@ -338,7 +423,7 @@ def next_turn(draw: Draw):
         second = first
         two = fill(draw, second[2])
         messages[-1] = user(draw.text(second[3], **two))
-    calls = (ToolCall(second[0], two),)
+    calls = (call_of(second, two),)
     return sample("tools", "next_turn", effort, messages, "", expected(calls), thinking=thought(calls), calls=calls,
                   tools=offered(draw, wanted, max(len(wanted), num_tools(draw))))
 
