@@ -25,11 +25,16 @@ PHASES = (
 # Skills whose samples may follow another one in the same conversation, and stand under a system prompt that says nothing.
 CHAINED = frozenset(("arithmetic", "code", "writing", "echo", "talk", "fallback", "extraction"))
 CHAINED_ORDER = tuple(sorted(CHAINED))
-CHAIN_SHARE, SYSTEM_SHARE = 0.07, 0.06
+CHAIN_SHARE, SYSTEM_SHARE = 0.6, 0.06
+CHAIN_CHARACTERS = 260  # so that most conversations still fit into 128 tokens
 SYSTEMS = (
     "You are a helpful assistant.", "You are a helpful and honest assistant.", "You are an AI assistant.", "Be helpful and brief.", "You answer questions.", "Help the user.", "You are a friendly assistant. Answer briefly.",
     "You are an assistant that gives short and correct answers.", "Answer the user's question.", "You are mini, a small language model.", "You are mini.", "Today is a fine day. Help the user with any task.", "Follow the user's instructions carefully.",
 )
+
+
+def characters(messages: list[dict]) -> int:
+    return sum(len(message["content"]) + len(message.get("reasoning_content", "")) for message in messages)
 
 
 class Mixture:
@@ -64,11 +69,14 @@ class Mixture:
         if sample.skill not in CHAINED or sample.request.get("tools") or sample.request["messages"][0]["role"] == "system":
             return sample
         before: list[dict] = []
-        if draw.chance(CHAIN_SHARE) and sample.kind != "not_told":
-            other = self.of(draw.pick(CHAINED_ORDER), draw)
-            first = other.request["messages"]
-            if other.effort == sample.effort and first[0]["role"] == "user" and len(first) <= 3:
-                before = [*first, assistant(other.reply.content, other.reply.thinking)]
+        size = characters(sample.request["messages"]) + len(sample.reply.content) + len(sample.reply.thinking or "")
+        while self.split == "train" and sample.kind != "not_told" and size < CHAIN_CHARACTERS and draw.chance(CHAIN_SHARE):
+            other = self.of(sample.skill if draw.chance(0.75) else draw.pick(CHAINED_ORDER), draw)
+            turns = other.request["messages"]
+            turns = [*turns, assistant(other.reply.content, other.reply.thinking)]
+            size += characters(turns) + 30
+            if other.effort == sample.effort and turns[0]["role"] == "user" and size < 1.4 * CHAIN_CHARACTERS:
+                before = [*turns, *before]
         if draw.chance(SYSTEM_SHARE):
             before.insert(0, system(draw.pick(SYSTEMS)))
         if not before:
@@ -78,7 +86,9 @@ class Mixture:
     def of(self, skill: str, draw: Draw) -> Sample:
         weights = self.weights[skill]
         if skill == "images" and draw.level < 0.3:
-            weights = [weight * (2.5 if name in images.DENSE else 0.6) for weight, name in zip(weights, SKILLS[skill])]
+            weights = [weight * (2.0 if name in images.DENSE else 0.6) for weight, name in zip(weights, SKILLS[skill])]
+        if skill == "echo" and draw.level < 0.12:
+            weights = [weight * (3.0 if name == "repeat" else 0.5 if name == "position" else 1.0) for weight, name in zip(weights, SKILLS[skill])]
         return draw.random.choices(self.makers[skill], weights)[0](draw)
 
 

@@ -34,6 +34,8 @@ def questions():
         if skill == "recall":
             continue
         for kind, (_, make) in kinds.items():
+            if kind in ("session", "several"):  # the same questions as the other kinds, several in a conversation
+                continue
             for index in range(COUNTS[skill]):
                 name = f"{skill}-{kind}-{index:02d}"
                 yield from lines(make(Draw(f"{SEED} {name}", "held_out")), name)

@@ -189,9 +189,9 @@ def binary(sign: str, sizes_easy, sizes_hard):
     return maker(False), maker(True)
 
 
-sum_easy, sum_hard = binary("+", ((1, 1), (2, 1), (2, 2), (2, 2)), ((3, 3), (4, 3), (4, 4), (5, 4), (5, 5), (3, 2)))
-difference_easy, difference_hard = binary("-", ((1, 1), (2, 1), (2, 2), (2, 2)), ((3, 3), (4, 3), (4, 4), (5, 4), (5, 5), (3, 2)))
-product_easy, product_hard = binary("*", ((1, 1), (2, 1), (2, 1)), ((2, 2), (2, 2), (3, 1), (3, 2), (3, 2), (4, 2), (3, 3)))
+sum_easy, sum_hard = binary("+", ((1, 1), (2, 1), (2, 2), (2, 2)), ((3, 3), (3, 3), (4, 3), (4, 4), (4, 4), (5, 4), (3, 2)))
+difference_easy, difference_hard = binary("-", ((1, 1), (2, 1), (2, 2), (2, 2)), ((3, 3), (3, 3), (4, 3), (4, 4), (4, 4), (5, 4), (3, 2)))
+product_easy, product_hard = binary("*", ((1, 1), (2, 1), (2, 1)), ((2, 2), (2, 2), (2, 2), (3, 1), (3, 1), (4, 1), (3, 2), (3, 2)))
 quotient_easy, quotient_hard = binary("/", ((1, 1), (2, 1)), ((3, 1), (3, 1), (4, 1), (5, 1)))
 
 
@@ -373,7 +373,7 @@ def problem(table, sign: str, hard: bool):
     def make(draw: Draw):
         def operands():
             if sign == "*":
-                x, y = draw.pick(((2, 2), (3, 2), (3, 2), (4, 2), (3, 1), (4, 1))) if hard else draw.pick(((1, 1), (2, 1)))
+                x, y = draw.pick(((2, 2), (2, 2), (3, 2), (3, 2), (3, 1), (4, 1))) if hard else draw.pick(((1, 1), (2, 1)))
                 a, b = sized(draw, x), sized(draw, y)
                 return (a * 10, b) if hard and draw.chance(0.25) and a < 1000 else (a, b)
             if sign == "/":

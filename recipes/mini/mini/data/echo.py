@@ -2,8 +2,9 @@
 
 from ..draw import Draw, sample, user
 from ..words import (
-    ADJECTIVES, ANIMALS, CITIES, COLOURS, FIRST_NAMES, JOBS, NOUNS, PRODUCTS, SURNAMES, pool,
+    ADJECTIVES, ANIMALS, CITIES, COLOURS, FIRST_NAMES, JOBS, NOUNS, PRODUCTS, SURNAMES,
 )
+from .fallback import documentation
 
 POOLS = (ADJECTIVES, ANIMALS, CITIES, COLOURS, FIRST_NAMES, JOBS, NOUNS, PRODUCTS, SURNAMES)
 REPEAT = (
@@ -11,7 +12,6 @@ REPEAT = (
     "Repeat the following: {t}", "Copy the text: {t}", "Say it back to me: {t}", "Type this: {t}", "Repeat these words: {t}", "Just say {t}", "Print: {t}",
     "Output the following text exactly: {t}", "Reply with: {t}", "Answer with exactly this: {t}", "Reply with only this: {t}",
 )
-REVERSE_OK = pool("first;last;second;third")
 PICK = (
     "What is the {o} word? {t}", "{t}\nWhich word comes {o}?", "Give the {o} word of: {t}", "Here is a list: {t}. What is the {o} one?", "List: {t}. Say the {o} item.",
     "The {o} word of this list, please: {t}",
@@ -35,17 +35,29 @@ def thing(draw: Draw) -> str:
     return draw.code()
 
 
-def letters(draw: Draw) -> str:
+def letters(draw: Draw, most: int = 12) -> str:
     alphabet = draw.pick(("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "abcdefABCDEF0123456789"))
-    return draw.pick((" ", " ", "", "-", ", ")).join(draw.pick(alphabet) for _ in range(draw.int(2, 12)))
+    return draw.pick((" ", " ", "", "-", ", ")).join(draw.pick(alphabet) for _ in range(draw.int(2, most)))
+
+
+def words_of_documents(draw: Draw) -> str:
+    """Words of documentation out of order, or a sentence of it: wide vocabulary."""
+    sentences = documentation()[0]
+    if draw.chance(0.4):
+        return draw.word(sentences)
+    return " ".join(draw.pick(draw.word(sentences).split()) for _ in range(draw.int(3, 12)))
 
 
 def repeat(draw: Draw):
-    if draw.level < 0.1 and draw.chance(0.4) or draw.chance(0.15):
-        text = letters(draw)
+    early = draw.level < 0.15 and draw.training
+    form = draw.random.random()
+    if form < (0.25 if early else 0.12):
+        text = letters(draw, 30 if early else 14)
+    elif form < 0.45:
+        text = words_of_documents(draw)
     else:
-        text = draw.pick((" ", " ", ", ")).join(thing(draw) for _ in range(draw.int(1, 8)))
-    effort = draw.effort(0.06)
+        text = draw.pick((" ", " ", ", ")).join(thing(draw) for _ in range(draw.int(3, 14) if early else draw.int(1, 8)))
+    effort = draw.effort(0.03 if early else 0.06)
     return sample("echo", "repeat", effort, [user(draw.text(REPEAT, t=text))], text, {"equals": text},
                   thinking="I repeat the text.")
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..draw import Draw, sample, user
+from ..draw import Draw, assistant, sample, user
 from .talk import HONEST
 
 COLOURS = {
@@ -190,16 +190,23 @@ EACH = ("What is in each image?", "Describe both images.", "What do the two imag
 WHICH = ("In which image is the {t}?", "Which image shows the {t}?", "Is the {t} in the first or the second image?", "First or second image: where is the {t}?", "Which of the two pictures has the {t}?")
 
 
+def grid_text(cells: list) -> str:
+    return "; ".join(", ".join(named(thing) if thing else "-" for thing in cells[row * 3:row * 3 + 3]) for row in range(3))
+
+
+def list_text(cells: list) -> str:
+    text = ", ".join(article(named(thing)) for thing in cells if thing)
+    return text[0].upper() + text[1:] + "."
+
+
 def grid(draw: Draw):
     image, cells = scene(draw, draw.int(1, 9))
-    answer = "; ".join(", ".join(named(thing) if thing else "-" for thing in cells[row * 3:row * 3 + 3]) for row in range(3))
-    return asked(draw, "grid", image, draw.text(GRID), answer)
+    return asked(draw, "grid", image, draw.text(GRID), grid_text(cells))
 
 
 def listing(draw: Draw):
     image, cells = scene(draw, draw.int(1, 5))
-    answer = ", ".join(article(named(thing)) for thing in cells if thing)
-    return asked(draw, "list", image, draw.text(LIST), answer[0].upper() + answer[1:] + ".")
+    return asked(draw, "list", image, draw.text(LIST), list_text(cells))
 
 
 def counting(draw: Draw):
@@ -380,6 +387,41 @@ def single(draw: Draw):
     return asked(draw, "colour", image, draw.pick(("Which colour is it?", "What colour is this?", "What color is it?", "Name the colour.", "Colour?", "What color is the shape?")), thing[0])
 
 
+def several(draw: Draw):
+    """Several questions about one image, so that it is looked at more than once."""
+    effort = draw.effort(0.06)
+    high = effort == "high"
+    if draw.chance(0.25):
+        image, bars = chart(draw)
+        turns = [(draw.text(BARS), ", ".join(f"{colour} {value}" for colour, value in bars)), (draw.text(NUM_BARS), str(len(bars)))]
+        turns += [(draw.text(BAR, c=colour), str(value)) for colour, value in bars]
+        values = [value for _, value in bars]
+        turns += [(draw.text(asking), bars[values.index(wanted)][0]) for asking, wanted in ((TALLEST, max(values)), (SHORTEST, min(values))) if values.count(wanted) == 1]
+    else:
+        things = different(draw, draw.int(2, 5))
+        image, cells = scene(draw, len(things), things)
+        turns = [(draw.text(GRID), grid_text(cells)), (draw.text(LIST), list_text(cells)), (draw.text(COUNT), str(len(things)))]
+        for colour, shape in things:
+            where = position(cells.index((colour, shape)))
+            turns.append(draw.pick(((draw.text(COLOUR_OF, s=shape), colour), (draw.text(SHAPE_OF, c=colour), shape), (draw.text(WHERE, t=shape), where), (draw.text(WHERE, t=f"{colour} {shape}"), where),
+                                    (draw.text(AT, p=where), f"{colour} {shape}"), (draw.text(EXISTS, t=f"{colour} {shape}"), "Yes"))))
+        one, two = draw.some(things, 2)
+        if draw.chance(0.3):
+            turns.append((draw.text(EXISTS, t=f"{one[0]} {two[1]}"), "No"))
+        (y1, x1), (y2, x2) = divmod(cells.index(one), 3), divmod(cells.index(two), 3)
+        if x1 != x2:
+            turns.append((draw.text(SIDE, a=one[1], b=two[1]), "left" if x1 < x2 else "right"))
+        if y1 != y2:
+            turns.append((draw.text(HEIGHT, a=one[1], b=two[1]), "above" if y1 < y2 else "below"))
+    turns = draw.shuffled(turns)[:draw.int(2, 6)]
+    messages = []
+    for index, (question, answer) in enumerate(turns[:-1]):
+        messages += [user(question, 0) if index == 0 else user(question), assistant(answer, "I look at the image." if high else None)]
+    question, answer = turns[-1]
+    messages.append(user(question))
+    return sample("images", "several", effort, messages, answer, {"equals": answer}, thinking="I look at the image.", images=[image])
+
+
 OTHER = ("Who painted this?", "Write a poem about this picture.", "How old is this picture?", "Where was this photo taken?", "What is the person in the picture doing?", "How much is this worth?", "Tell me a story about this image.", "Who is in the photo?",
          "What is the mood of this picture?", "Is this art?", "Do you like this picture?", "Make this image larger.", "Translate the text in the image.", "What breed is this dog?", "Is this mushroom safe to eat?", "What car is this?", "Which city is this?",
          "Turn this into a cartoon.", "What is wrong with my plant?", "Give this picture a title.")
@@ -392,7 +434,7 @@ def other(draw: Draw):
 
 
 KINDS = {
-    "other": (0.25, other), "grid": (3.0, grid), "list": (2.0, listing), "single": (1.0, single), "count": (2.0, counting), "attribute": (1.5, attribute), "place": (2.0, place), "relation": (1.0, relation), "exists": (0.7, exists), "bigger": (0.7, bigger),
+    "several": (5.0, several), "other": (0.25, other), "grid": (3.0, grid), "list": (2.0, listing), "single": (1.0, single), "count": (2.0, counting), "attribute": (1.5, attribute), "place": (2.0, place), "relation": (1.0, relation), "exists": (0.7, exists), "bigger": (0.7, bigger),
     "digits": (2.0, reading), "chart": (1.3, bars_read), "bar": (1.5, bars_ask), "two": (1.3, two),
 }
-DENSE = ("grid", "list", "chart", "digits", "single")
+DENSE = ("several", "grid", "list", "chart", "digits", "single")

@@ -1,6 +1,6 @@
 """Recall in long prompts: one fact among many of its kind and among filler, 40 to 4,500 tokens; and memory of earlier turns (talk.py has more)."""
 
-from ..draw import Draw, sample, system, user
+from ..draw import Draw, assistant, sample, system, user
 from ..words import ANIMALS, CITIES, COLOURS, COUNTRIES, DAYS, DEPARTMENTS, FIRST_NAMES, JOBS, LANGUAGES, NOUNS, PRODUCTS, SPORTS, SURNAMES
 
 # (how a fact is told, phrasings of its question, what the key is, what the value is)
@@ -78,6 +78,23 @@ def length(draw: Draw) -> int:
     return int(40 * (top / 40) ** share)  # as many from 40 to 80 as from 2,000 to 4,000
 
 
+def thought(key: str, value: str) -> str:
+    return f"I look for {key} in the text: {value}"
+
+
+def several(draw: Draw, text: str, ask, keys: dict[str, str], key: str, question: str, extra: int, effort: str) -> list[dict]:
+    """A conversation about one text: other questions first, the sample's own last. Long texts so have more than one answer to learn from."""
+    others = [name for name in draw.some(list(keys), min(len(keys), extra + 1)) if name != key][:extra]
+    messages: list[dict] = []
+    for name in others:
+        messages += [user(draw.text(ask, k=name)), assistant(keys[name], thought(name, keys[name]) if effort == "high" else None)]
+    messages.append(user(question))
+    if draw.chance(0.3):
+        return [system(text), *messages]
+    first = draw.pick(FRAMES).format(t=text, q=messages[0]["content"])
+    return [user(first), *messages[1:]]
+
+
 def fact(draw: Draw, wanted: int | None = None):
     wanted = wanted or length(draw)
     tell, ask, key_kind, value_kind = draw.pick(FACTS)
@@ -102,8 +119,12 @@ def fact(draw: Draw, wanted: int | None = None):
     text = draw.pick((" ", "\n")).join(lines)
     question = draw.text(ask, k=key)
     effort = draw.effort(0.1)
-    kind = "short" if wanted < 128 else "to_512" if wanted < 512 else "to_2048" if wanted < 2048 else "to_4608"
     value = keys[key]
+    kind = "short" if wanted < 128 else "to_512" if wanted < 512 else "to_2048" if wanted < 2048 else "to_4608"
+    extra = min(8, len(keys) - 1, draw.int(0, 2 + wanted // 100)) if draw.training else 0
+    if extra:
+        return sample("recall", kind, effort, several(draw, text, ask, keys, key, question, extra, effort), value, {"contains": [value]},
+                      thinking=thought(key, value))
     messages = [user(draw.pick(FRAMES).format(t=text, q=question))]
     if draw.chance(0.15):
         messages = [system(text), user(question)]
@@ -112,7 +133,7 @@ def fact(draw: Draw, wanted: int | None = None):
         if effort == "high":
             messages[1]["reasoning_content"] = "The user gives me facts to remember."
     return sample("recall", kind, effort, messages, value, {"contains": [value]},
-                  thinking=f"I look for {key} in the text: {value}")
+                  thinking=thought(key, value))
 
 
 KINDS = {"fact": (1.0, fact)}

@@ -90,9 +90,9 @@ INTENTS = {
     },
 }
 HONEST = {
-    "en": "I cannot help with that: I can do arithmetic, short Python functions, polite rewriting, tools, JSON, simple images and recall.",
-    "fr": "Je ne peux pas vous aider pour cela : je sais faire du calcul, de courtes fonctions Python, de la réécriture polie, des outils, du JSON, des images simples et du rappel.",
-    "es": "No puedo ayudar con eso: sé hacer cálculos, funciones cortas de Python, reescritura cortés, herramientas, JSON, imágenes sencillas y recuerdo.",
+    "en": "I cannot help with that. I do sums, short code, polite notes, tools, JSON, simple images and recall.",
+    "fr": "Je ne peux pas vous aider. Je fais calculs, code court, notes polies, outils, JSON, images simples et rappel.",
+    "es": "No puedo ayudar con eso. Hago cuentas, código corto, notas corteses, herramientas, JSON, imágenes y recuerdo.",
 }
 THOUGHTS = {
     "greeting": "The user greets me.", "how": "The user asks how I am.", "thanks": "The user thanks me.", "bye": "The user says goodbye.", "name": "The user asks who I am.", "maker": "The user asks who made me.",

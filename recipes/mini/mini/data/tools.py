@@ -428,4 +428,53 @@ def next_turn(draw: Draw):
                   tools=offered(draw, wanted, max(len(wanted), num_tools(draw))))
 
 
-KINDS = {"call": (4.0, single), "parallel": (1.6, parallel), "answer": (1.5, answered), "answer_two": (0.7, answered_two), "none": (1.0, no_tool), "next_turn": (0.8, next_turn)}
+def session(draw: Draw):
+    """Several questions under one list of tools: calls, pairs of calls, answers, questions that need none. Every turn is learnt from, so the list pays."""
+    effort = draw.effort(0.12)
+    high = effort == "high"
+    tools: list[tuple] = []
+    while len(tools) < num_tools(draw):
+        tool = choose(draw)
+        if all(tool[0] != known[0] and tool[3] != known[3] for known in tools):
+            tools.append(tool)
+    messages: list[dict] = []
+    for turn in range(draw.int(2, 5)):
+        last: dict = {}
+        form = draw.random.random()
+        if form < 0.15:
+            inner = draw.pick((talk.plain, talk.plain, arithmetic.sum_easy, arithmetic.product_easy, fallback.whole))(draw)
+            while inner.effort != effort or inner.request["messages"][0]["role"] != "user":
+                inner = talk.plain(draw)
+            messages.append(inner.request["messages"][0])
+            last = {"content": inner.reply.content, "check": {**inner.check, "no_calls": True}, "thinking": inner.reply.thinking}
+        else:
+            wanted = [draw.pick(tools)]
+            if form < 0.4:
+                wanted.append(draw.pick(tools))
+            filled = [fill(draw, tool[2]) for tool in wanted]
+            texts = [draw.text(tool[3], **values) for tool, values in zip(wanted, filled)]
+            messages.append(user(texts[0] if len(texts) == 1 else draw.pick(JOINTS).format(*texts).strip()))
+            calls = tuple(call_of(tool, values) for tool, values in zip(wanted, filled))
+            last = {"content": "", "check": expected(calls), "thinking": thought(calls), "calls": calls}
+            if draw.chance(0.6):
+                ids = [call_id(draw) for _ in calls]
+                messages.append(assistant("", thought(calls) if high else None, calls, ids))
+                results = [result_text(draw, tool, values) for tool, values in zip(wanted, filled)]
+                messages += [tool_result(id_, text) for id_, (text, _, _) in zip(ids, results)]
+                last = {"content": " ".join(answer for _, answer, _ in results), "check": {"contains": [text for _, _, needed in results for text in needed] or [results[0][1]]},
+                        "thinking": "I answer from the result." if len(results) == 1 else "I answer from the results."}
+            elif turn > 0 or draw.chance(0.5):
+                break
+        if turn < 4 and draw.chance(0.85):
+            if last.get("calls"):
+                break
+            messages.append(assistant(last["content"], last["thinking"] if high else None))
+        else:
+            break
+    if messages[-1]["role"] == "assistant":
+        messages.pop()
+    described = offered(draw, tools, len(tools))
+    return sample("tools", "session", effort, with_system(draw, messages), last["content"], last["check"], thinking=last["thinking"], calls=last.get("calls", ()), tools=described)
+
+
+KINDS = {"session": (6.0, session), "call": (4.0, single), "parallel": (1.6, parallel), "answer": (1.5, answered), "answer_two": (0.7, answered_two), "none": (1.0, no_tool), "next_turn": (0.8, next_turn)}
