@@ -15,11 +15,11 @@ from .pack import build
 from .sample import Encoded
 
 
-def open_in_transformers(directory: Path, dtype: torch.dtype = torch.float32):
+def open_in_transformers(directory: Path, dtype: torch.dtype = torch.float32, attention: str = "eager"):
     from transformers import Mistral3ForConditionalGeneration
 
     model = Mistral3ForConditionalGeneration.from_pretrained(
-        directory, dtype=dtype, attn_implementation="eager", experts_implementation="eager"
+        directory, dtype=dtype, attn_implementation=attention, experts_implementation="eager"
     )
     return model.eval()
 

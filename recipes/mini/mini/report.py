@@ -16,7 +16,7 @@ class Tally:
 
     def __init__(self):
         self.loss = defaultdict(lambda: [0.0, 0, 0])  # skill -> [summed loss, right tokens, tokens]
-        self.exact = defaultdict(lambda: [0, 0])  # kind -> [samples all right, samples]
+        self.exact = defaultdict(lambda: [0, 0])  # "skill.kind" -> [samples all right, samples]
         self.experts: dict[str, Tensor] = {}  # skill -> [layers, experts] choices
 
     def add(self, batch: Batch, loss: Tensor, right: Tensor) -> None:
@@ -30,8 +30,8 @@ class Tally:
             total[0] += s
             total[1] += int(h)
             total[2] += k
-            self.exact[kind][0] += int(h == k)
-            self.exact[kind][1] += 1
+            self.exact[f"{skill}.{kind}"][0] += int(h == k)
+            self.exact[f"{skill}.{kind}"][1] += 1
 
     def add_experts(self, batch: Batch, expert_use: list[Tensor], num_experts: int) -> None:
         skills = sorted({skill for skill, _ in batch.labels})
@@ -72,8 +72,15 @@ class Tally:
         return {skill: [round(s / max(k, 1), 4), round(h / max(k, 1), 4), k] for skill, (s, h, k) in rows.items()}
 
     def accuracy(self) -> dict[str, list[float]]:
-        """Kind -> [share of samples all right, samples]."""
+        """ "skill.kind" -> [share of samples all right, samples]."""
         return {kind: [round(h / n, 3), n] for kind, (h, n) in sorted(self.exact.items())}
+
+    def accuracy_by_skill(self) -> dict[str, list[float]]:
+        sums = defaultdict(lambda: [0, 0])
+        for kind, (h, n) in self.exact.items():
+            for label in (kind.split(".")[0], "all"):
+                sums[label] = [sums[label][0] + h, sums[label][1] + n]
+        return {skill: [round(h / n, 3), n] for skill, (h, n) in sorted(sums.items())}
 
 
 def expert_summary(experts: dict[str, Tensor]) -> dict:
@@ -105,7 +112,7 @@ class Log:
         clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.file.write(json.dumps({"kind": kind, "time": clock, **fields}) + "\n")
         if kind == "eval":
-            print("  held-out exact: " + "  ".join(f"{k} {a:.2f}/{n}" for k, (a, n) in fields["accuracy"].items()), flush=True)
+            print("  held-out exact: " + "  ".join(f"{k} {a:.2f}/{n}" for k, (a, n) in fields["exact"].items()), flush=True)
         elif kind == "progress":
             skills = "  ".join(f"{s} {row[0]:.2f}" for s, row in fields["skills"].items())
             print(

@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--from", dest="start", type=Path, help="begin with the weights of an exported checkpoint, fresh optimiser")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--tokens", type=float, default=200e6, help="the constant phase ends here")
+    p.add_argument("--steps", type=int, default=0, help="stop, to be resumed, after this many steps in all; 0: no limit")
     p.add_argument("--curriculum", type=float, default=40e6, help="tokens over which the data move from easy to final")
     p.add_argument("--decay", action="store_true", help="run the decay phase from the constant phase's state")
     p.add_argument("--decay-tokens", type=float, default=15e6)
@@ -200,7 +201,7 @@ class Trainer:
         p.seconds += now - self.clock
         self.clock = now
         finished = done(a, p) >= 1.0
-        stop = finished or bool(self.shared.stop[0])
+        stop = finished or bool(self.shared.stop[0]) or p.step == a.steps
         save = stop or p.step % a.save_steps == 0 or now - self.saved > 60 * a.save_minutes
         evaluate = finished or now - self.evaluated > 60 * a.eval_minutes
         self.shared.orders.copy_(torch.tensor([stop, save, evaluate, stop or now - self.logged > a.log_seconds]))
@@ -245,7 +246,7 @@ class Trainer:
         tally = self.collect_tally(tally)
         if self.rank == 0:
             self.log.write("eval", step=self.p.step, tokens=self.p.tokens, phase=self.p.phase, seconds=round(self.p.seconds),
-                           accuracy=tally.accuracy(), skills=tally.losses())  # fmt: skip
+                           accuracy=tally.accuracy(), exact=tally.accuracy_by_skill(), skills=tally.losses())  # fmt: skip
             self.evaluated = time.monotonic()
 
     def save(self) -> None:
