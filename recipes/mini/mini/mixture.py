@@ -24,6 +24,7 @@ PHASES = (
 )
 # Skills whose samples may follow another one in the same conversation, and stand under a system prompt that says nothing.
 CHAINED = frozenset(("arithmetic", "code", "writing", "echo", "talk", "fallback", "extraction"))
+CORE = ("sum_", "difference_", "product_", "quotient_")  # kinds of arithmetic that the others are made of
 CHAINED_ORDER = tuple(sorted(CHAINED))
 CHAIN_SHARE, SYSTEM_SHARE = 0.6, 0.06
 CHAIN_CHARACTERS = 260  # so that most conversations still fit into 128 tokens
@@ -87,6 +88,8 @@ class Mixture:
         weights = self.weights[skill]
         if skill == "images" and draw.level < 0.3:
             weights = [weight * (2.0 if name in images.DENSE else 0.6) for weight, name in zip(weights, SKILLS[skill])]
+        if skill == "arithmetic" and draw.level < 0.5:
+            weights = [weight * (2.5 if name.startswith(CORE) else 1.0) for weight, name in zip(weights, SKILLS[skill])]
         if skill == "echo" and draw.level < 0.12:
             weights = [weight * (3.0 if name == "repeat" else 0.5 if name == "position" else 1.0) for weight, name in zip(weights, SKILLS[skill])]
         return draw.random.choices(self.makers[skill], weights)[0](draw)

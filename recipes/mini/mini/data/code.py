@@ -262,11 +262,11 @@ def mend(draw: Draw):
     if described and draw.chance(0.15):
         head, _, rest = wrong.partition("\n")
         code = f'{head}\n    """Return {what}."""\n{rest}'
-        question = draw.rough(draw.word(MEND_BARE)).format(code=fenced(draw, code), what=what)
+        question = draw.rough(draw.phrase(MEND_BARE)).format(code=fenced(draw, code), what=what)
         head, _, rest = right.partition("\n")
         right = f'{head}\n    """Return {what}."""\n{rest}'
     else:
-        question = draw.rough(draw.word(MEND if described else MEND_BARE)).format(code=fenced(draw, code), what=what)
+        question = draw.rough(draw.phrase(MEND if described else MEND_BARE)).format(code=fenced(draw, code), what=what)
     check = {"python": {"name": function, "tests": [[repr(arguments), result] for arguments, result in zip(tests, expected(index))]}}
     return sample("code", kind, draw.effort(0.3), [user(question)], f"```python\n{right}\n```", check, thinking=thought)
 
@@ -406,7 +406,7 @@ def returns(draw: Draw):
     rename = lambda text: re.sub(r"\b[XYTI]\b", lambda match: names[match[0]], text)
     code = f"def {function}({names['X']}):\n" + "\n".join("    " + line for line in rename(body).split("\n"))
     shown = repr(value)
-    question = draw.rough(draw.word(RETURNS)).format(call=f"{function}({argument!r})", code=fenced(draw, code))
+    question = draw.rough(draw.phrase(RETURNS)).format(call=f"{function}({argument!r})", code=fenced(draw, code))
     return sample("code", "returns", draw.effort(0.45), [user(question)], shown, {"equals": shown}, thinking=rename(steps))
 
 

@@ -128,11 +128,11 @@ def named(draw: Draw):
 
 
 def whole(draw: Draw):
-    return honest(draw, "whole", draw.text(WHOLE))
+    return honest(draw, "whole", draw.rough(draw.word(WHOLE)))
 
 
 def document(draw: Draw):
-    return honest(draw, "document", draw.rough(draw.word(FRAMES)).format(t=draw.rough(draw.word(documentation()[0]))))
+    return honest(draw, "document", draw.rough(draw.phrase(FRAMES)).format(t=draw.rough(draw.word(documentation()[0]))))
 
 
 def romance(draw: Draw):

@@ -327,7 +327,7 @@ def two_calls(draw: Draw):
         (slot, kind), = tool[2].items()
         first = VALUES[kind][2](draw)
         second = other(draw, VALUES[kind][2], first)
-        question = draw.rough(draw.word(BOTH[name])).format(first, second)
+        question = draw.rough(draw.phrase(BOTH[name])).format(first, second)
         return question, [tool], (call_of(tool, {slot: first}), call_of(tool, {slot: second})), ({slot: first}, {slot: second})
     first, second = choose(draw), choose(draw)
     while second[0] == first[0]:
