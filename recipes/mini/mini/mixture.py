@@ -7,13 +7,13 @@ everything, then longer prompts and more of what is hard.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from .data import arithmetic, code, echo, extraction, fallback, images, recall, talk, tools, writing
+from .data import arithmetic, code, echo, extraction, fallback, images, problems, recall, talk, tools, writing
 from .draw import Draw, assistant, system
 from .encode import Encoder
 from .sample import Encoded, Sample
 
 SKILLS = {
-    "arithmetic": arithmetic.KINDS, "code": code.KINDS, "writing": writing.KINDS, "echo": echo.KINDS, "recall": recall.KINDS, "tools": tools.KINDS, "extraction": extraction.KINDS, "talk": talk.KINDS, "fallback": fallback.KINDS, "images": images.KINDS,
+    "arithmetic": {**arithmetic.KINDS, **problems.KINDS}, "code": code.KINDS, "writing": writing.KINDS, "echo": echo.KINDS, "recall": recall.KINDS, "tools": tools.KINDS, "extraction": extraction.KINDS, "talk": talk.KINDS, "fallback": fallback.KINDS, "images": images.KINDS,
 }
 # Shares of tokens by phase: progress at which the row holds, then by skill; between rows they change evenly.
 PHASES = (

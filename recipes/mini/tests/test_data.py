@@ -70,7 +70,7 @@ class Data(unittest.TestCase):
         self.assertLessEqual(longest, 4608)
 
     def test_every_step_is_right(self):
-        for kind, (_, make) in arithmetic.KINDS.items():
+        for kind, (_, make) in SKILLS["arithmetic"].items():
             for index in range(200):
                 sample = make(Draw(f"steps {index}", "train"))
                 for text in [sample.reply.thinking] if sample.reply.thinking else []:
