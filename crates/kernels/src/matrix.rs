@@ -12,6 +12,7 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     data: Bytes,
+    rounds_activations: bool,
 }
 
 impl Matrix {
@@ -39,7 +40,20 @@ impl Matrix {
             rows,
             cols,
             data,
+            rounds_activations: false,
         })
+    }
+
+    /// The same matrix, but a BF16 one's products round activations to bf16 instead of splitting them in two parts:
+    /// half the work, and what a run in bf16 does. Other formats stay as they are.
+    pub fn rounding_activations(mut self) -> Matrix {
+        self.rounds_activations = self.format == Format::Bf16;
+        self
+    }
+
+    /// Whether its products round activations to bf16.
+    pub fn rounds_activations(&self) -> bool {
+        self.rounds_activations
     }
 
     /// The storage format.
@@ -85,10 +99,9 @@ impl Matrix {
             .data
             .slice(range.start * row_bytes..range.end * row_bytes);
         Matrix {
-            format: self.format,
             rows: range.len(),
-            cols: self.cols,
             data,
+            ..*self
         }
     }
 

@@ -111,6 +111,10 @@ pub(crate) fn project_heads(x: &Rows, from: Columns, weights: &[Matrix], out: &R
         "project_heads: heads written overlap: {to:?}"
     );
     for (head, weight) in weights.iter().enumerate() {
+        assert!(
+            !weight.rounds_activations(),
+            "project_heads: weight {head} rounds activations"
+        );
         assert_eq!(
             weight.cols(),
             from.width,
@@ -274,6 +278,11 @@ pub(crate) fn add(x: &Rows, y: &Rows) {
 pub(crate) fn feed_forward(x: &Rows, weights: &FeedForward, out: &Rows) {
     assert_eq!(x.rows(), out.rows(), "feed_forward: rows of x, out");
     one_feed_forward("feed_forward", weights, x, out);
+    let rounds = [&weights.gate, &weights.up, &weights.down].map(Matrix::rounds_activations);
+    assert!(
+        rounds == [rounds[0]; 3],
+        "feed_forward: gate, up, down round activations: {rounds:?}"
+    );
 }
 
 fn one_feed_forward(op: &str, weights: &FeedForward, x: &Rows, out: &Rows) {
@@ -330,6 +339,10 @@ pub(crate) fn experts(
     }
     for weights in experts.iter().chain(shared) {
         one_feed_forward("experts", weights, x, out);
+        assert!(
+            !weights.gate.rounds_activations(),
+            "experts: a gate rounds activations"
+        );
     }
 }
 

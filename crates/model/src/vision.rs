@@ -38,13 +38,14 @@ struct Grid {
 }
 
 impl Vision {
-    /// Puts a tower together.
+    /// Puts a tower together. A BF16 tower computes as a run in bf16 does: what is multiplied is rounded to bf16 once;
+    /// sums, norms and the residual stream stay f32.
     pub fn new(backend: Arc<dyn Backend>, config: VisionConfig, weights: VisionWeights) -> Vision {
         let frequencies = frequencies(config.rope_theta, config.head_dim());
         Vision {
             backend,
             config,
-            weights,
+            weights: weights.rounding_activations(),
             frequencies,
         }
     }

@@ -63,6 +63,27 @@ impl VisionWeights {
         self.matrices.iter().map(bytes).sum()
     }
 
+    /// The same weights; products with BF16 ones round activations to bf16.
+    pub(crate) fn rounding_activations(mut self) -> VisionWeights {
+        let round = |matrix: &mut Matrix| *matrix = matrix.clone().rounding_activations();
+        round(&mut self.patch_conv);
+        for layer in &mut self.layers {
+            let FeedForward { gate, up, down } = &mut layer.feed_forward;
+            let attention = [&mut layer.q, &mut layer.k, &mut layer.v, &mut layer.output];
+            attention.into_iter().for_each(round);
+            [gate, up, down].into_iter().for_each(round);
+        }
+        let ProjectorWeights {
+            merger,
+            linear_1,
+            linear_2,
+            ..
+        } = &mut self.projector;
+        let merger = merger.iter_mut().map(|(_, matrix)| matrix);
+        merger.chain([linear_1, linear_2]).for_each(round);
+        self
+    }
+
     /// The first tensor with a value that is not finite, in words.
     pub(crate) fn find_non_finite(&self) -> Option<String> {
         NamedMatrix::first_non_finite(&self.matrices)

@@ -1,6 +1,7 @@
 //! Operations on single rows: normalisation, SwiGLU, the router's softmax. Definitions in `reference.rs`.
 
 use super::matmul::GROUP;
+use crate::float::f32_to_bf16;
 use crate::reference::{lanes, rms_factor};
 use crate::simd::{Kernel, Simd};
 
@@ -48,6 +49,30 @@ impl Kernel for SwiGlu<'_> {
         for (gate, up) in self.gate.iter_mut().zip(self.up) {
             let product = simd.mul(simd.silu(simd.load(gate)), simd.load(up));
             simd.store(product, gate);
+        }
+    }
+}
+
+/// `silu(gate) ⊙ up` as pairs of bf16.
+pub(crate) struct SwiGluPairs<'a, const G: usize> {
+    pub gate: &'a mut [[f32; GROUP]; G],
+    pub up: &'a [[f32; GROUP]; G],
+    /// At most half as many as there are values.
+    pub words: &'a mut [i32],
+}
+
+impl<const G: usize> Kernel for SwiGluPairs<'_, G> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (gate, up) in self.gate.iter_mut().zip(self.up) {
+            let product = simd.mul(simd.silu(simd.load(gate)), simd.load(up));
+            simd.store(product, gate);
+        }
+        let pairs = self.gate.as_flattened().as_chunks::<2>().0;
+        for ([low, high], word) in pairs.iter().zip(self.words) {
+            *word = (u32::from(f32_to_bf16(*low)) | u32::from(f32_to_bf16(*high)) << 16) as i32;
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Attention without a mask, 48 rows of one head a task. The definition is `reference/full_attention.rs`.
 //!
-//! Queries lie in the lanes, so that softmax needs no sums across them; keys and values come one by one. Both products
-//! are the same small one, [`meet`]: rows of words by words in lanes. A word is an f32, or two bf16 that are multiplied
-//! together (two neighbouring lanes of a head, or two neighbouring keys).
+//! Queries lie in the lanes, so that softmax needs no sums across them; keys and values come one by one. Words (`meet.rs`)
+//! are f32, or two bf16: two neighbouring lanes of a head, or two neighbouring keys.
 
 use super::Cpu;
+use super::meet::{Values, Words, meet};
 use super::shared::Shared;
 use crate::backend::FullAttention;
 use crate::float::f32_to_bf16;
@@ -21,11 +21,6 @@ const ROWS: usize = 8;
 /// Queries of a task.
 const QUERIES: usize = 16 * GROUPS;
 
-/// One word of each query.
-type Words = [[i32; 16]; GROUPS];
-/// One value of each query.
-type Values = [[f32; 16]; GROUPS];
-
 /// The sizes of one call.
 #[derive(Clone, Copy)]
 struct Sizes {
@@ -34,7 +29,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Words that hold `values` values.
+    /// Words<GROUPS> that hold `values` values.
     fn words(&self, values: usize) -> usize {
         if self.rounded {
             values.div_ceil(2)
@@ -43,7 +38,7 @@ impl Sizes {
         }
     }
 
-    /// Words of a key.
+    /// Words<GROUPS> of a key.
     fn depth(&self) -> usize {
         self.words(self.head_dim)
     }
@@ -53,7 +48,7 @@ impl Sizes {
         self.head_dim.next_multiple_of(ROWS)
     }
 
-    /// Words of a tile: of keys, `[KEY_TILE, depth]`; and of values, `[value_rows, words(KEY_TILE)]`.
+    /// Words<GROUPS> of a tile: of keys, `[KEY_TILE, depth]`; and of values, `[value_rows, words(KEY_TILE)]`.
     fn tile_words(&self) -> (usize, usize) {
         (
             KEY_TILE * self.depth(),
@@ -152,16 +147,16 @@ impl Tiles {
 /// What a thread needs for its tasks.
 struct Workspace {
     /// `[depth]`
-    queries: Vec<Words>,
+    queries: Vec<Words<GROUPS>>,
     /// `[KEY_TILE]`
-    scores: Vec<Values>,
+    scores: Vec<Values<GROUPS>>,
     /// `[words(KEY_TILE)]`
-    weights: Vec<Words>,
+    weights: Vec<Words<GROUPS>>,
     /// `[value_rows]`
-    acc: Vec<Values>,
-    max: Values,
-    sum: Values,
-    correction: Values,
+    acc: Vec<Values<GROUPS>>,
+    max: Values<GROUPS>,
+    sum: Values<GROUPS>,
+    correction: Values<GROUPS>,
 }
 
 impl Workspace {
@@ -279,7 +274,7 @@ impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
                 .zip(work.scores.chunks_exact_mut(ROWS))
                 .take(n.div_ceil(ROWS))
             {
-                rows_meet::<S, ROUNDED>(simd, keys, depth, &work.queries, None, scores);
+                meet::<S, ROUNDED, GROUPS, ROWS, 2>(simd, keys, depth, &work.queries, None, scores);
             }
             soften::<S, ROUNDED>(simd, work, n, self.scale);
             let row_words = work.weights.len();
@@ -290,72 +285,8 @@ impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
                 .zip(work.acc.chunks_exact_mut(ROWS))
             {
                 let before = Some(&work.correction);
-                rows_meet::<S, ROUNDED>(simd, values, row_words, weights, before, acc);
+                meet::<S, ROUNDED, GROUPS, ROWS, 2>(simd, values, row_words, weights, before, acc);
             }
-        }
-    }
-}
-
-/// Eight rows of `rows` (`stride` words each) by `lanes`: `out = rows · lanes`, or `out · correction + rows · lanes`.
-#[inline(always)]
-fn rows_meet<S: Simd, const ROUNDED: bool>(
-    simd: S,
-    rows: &[i32],
-    stride: usize,
-    lanes: &[Words],
-    correction: Option<&Values>,
-    out: &mut [Values],
-) {
-    if S::WIDE {
-        meet::<S, ROUNDED, ROWS>(simd, rows, stride, lanes, correction, out);
-    } else {
-        for (rows, out) in rows.chunks_exact(2 * stride).zip(out.chunks_exact_mut(2)) {
-            meet::<S, ROUNDED, 2>(simd, rows, stride, lanes, correction, out);
-        }
-    }
-}
-
-#[inline(always)]
-fn meet<S: Simd, const ROUNDED: bool, const M: usize>(
-    simd: S,
-    rows: &[i32],
-    stride: usize,
-    lanes: &[Words],
-    correction: Option<&Values>,
-    out: &mut [Values],
-) {
-    let mut acc = [[simd.splat(0.0); GROUPS]; M];
-    if let Some(correction) = correction {
-        for m in 0..M {
-            for g in 0..GROUPS {
-                let (before, by) = (simd.load(&out[m][g]), simd.load(&correction[g]));
-                acc[m][g] = simd.fma(before, by, simd.splat(0.0));
-            }
-        }
-    }
-    let mut of = [rows; M];
-    for m in 0..M {
-        of[m] = &rows[m * stride..][..lanes.len()];
-    }
-    for (c, words) in lanes.iter().enumerate() {
-        let mut b = [simd.isplat(0); GROUPS];
-        for g in 0..GROUPS {
-            b[g] = simd.iload(&words[g]);
-        }
-        for m in 0..M {
-            let a = simd.isplat(of[m][c]);
-            for g in 0..GROUPS {
-                acc[m][g] = if ROUNDED {
-                    simd.dot_bf16(acc[m][g], a, b[g])
-                } else {
-                    simd.fma(simd.from_bits(a), simd.from_bits(b[g]), acc[m][g])
-                };
-            }
-        }
-    }
-    for m in 0..M {
-        for g in 0..GROUPS {
-            simd.store(acc[m][g], &mut out[m][g]);
         }
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn product(
 }
 
 /// Sixteen rows of a matrix; past its end, the last row again.
-struct Weights<'a> {
+pub(super) struct Weights<'a> {
     bytes: &'a [u8],
     cols: usize,
     row_bytes: usize,
@@ -93,7 +93,7 @@ struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    fn new(weight: &'a Matrix, first_row: usize) -> Weights<'a> {
+    pub fn new(weight: &'a Matrix, first_row: usize) -> Weights<'a> {
         let row_bytes = weight.row_bytes();
         let row = |lane: usize| (first_row + lane).min(weight.rows() - 1);
         Weights {
@@ -110,13 +110,13 @@ impl<'a> Weights<'a> {
     }
 
     #[inline(always)]
-    fn lanes(&self) -> Lanes<'a> {
+    pub fn lanes(&self) -> Lanes<'a> {
         Lanes::new(self.bytes, &self.starts, self.row_bytes)
     }
 
     /// The last bytes of each row, from `offset`, padded with zeros.
     #[cold]
-    fn padded<const N: usize>(&self, offset: usize) -> [[u8; N]; GROUP] {
+    pub fn padded<const N: usize>(&self, offset: usize) -> [[u8; N]; GROUP] {
         let mut padded = [[0u8; N]; GROUP];
         for (lane, padded) in padded.iter_mut().enumerate() {
             let rest = &self.row(lane)[offset..];

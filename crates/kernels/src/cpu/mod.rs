@@ -16,8 +16,10 @@ pub(crate) mod flush;
 mod full_attention;
 mod isa;
 mod matmul;
+mod meet;
 mod operand;
 mod products;
+mod rounded;
 mod scalar;
 mod shared;
 mod threads;
@@ -207,6 +209,20 @@ impl Backend for Cpu {
 
     fn project(&self, x: &Rows, weights: &[&Matrix], outs: &mut [&mut Rows]) {
         shapes::project(x, weights, outs);
+        let rounding = |(weight, _): &(&&Matrix, _)| weight.rounds_activations();
+        let products = weights.iter().zip(outs.iter_mut());
+        let (rounded, others): (Vec<_>, Vec<_>) = products.partition(rounding);
+        let products = rounded
+            .into_iter()
+            .map(|(weight, out)| (*weight, &mut **out));
+        self.project_rounded(x, products.collect());
+        let (weights, mut outs): (Vec<&Matrix>, Vec<_>) = others
+            .into_iter()
+            .map(|(weight, out)| (*weight, out))
+            .unzip();
+        if weights.is_empty() {
+            return;
+        }
         let rows = (0..x.rows()).map(|r| x.row(r)).collect();
         let operand = self.operand(rows, weights.iter().copied());
         let all: Vec<u32> = (0..x.rows() as u32).collect();
@@ -332,7 +348,11 @@ impl Backend for Cpu {
 
     fn feed_forward(&self, x: &Rows, weights: &FeedForward, out: &mut Rows) {
         shapes::feed_forward(x, weights, out);
-        self.one_feed_forward(x, weights, out);
+        if weights.gate.rounds_activations() {
+            self.feed_forward_rounded(x, weights, out);
+        } else {
+            self.one_feed_forward(x, weights, out);
+        }
     }
 
     fn route(&self, logits: &Rows, rule: RouterRule) -> Routing {

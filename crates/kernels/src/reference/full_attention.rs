@@ -4,7 +4,7 @@
 //! models) multiplies bf16 values as the dot product of bf16 pairs does (VDPBF16PS): of each pair first the second
 //! product, then the first, each by a fused multiply-add, subnormals as zeros.
 
-use super::product::fma_flushed;
+use super::product::{add_pairs, fma_flushed};
 use crate::backend::FullAttention;
 use crate::float::{bf16_to_f32, f32_to_bf16};
 use crate::math::exp2;
@@ -99,16 +99,11 @@ impl Terms {
         }
     }
 
-    /// `acc + Σ a[k] · b[k]`, one chain; rounded terms in pairs, the last padded with zeros, the second of each first.
-    fn dot(&self, a: &[f32], b: &[f32], mut acc: f32) -> f32 {
-        if !self.rounded {
-            return a.iter().zip(b).fold(acc, |acc, (a, b)| a.mul_add(*b, acc));
+    /// `acc + Σ a[k] · b[k]`, one chain.
+    fn dot(&self, a: &[f32], b: &[f32], acc: f32) -> f32 {
+        if self.rounded {
+            return add_pairs(a, b, acc);
         }
-        for (a, b) in a.chunks(2).zip(b.chunks(2)) {
-            let second = |pair: &[f32]| pair.get(1).copied().unwrap_or(0.0);
-            acc = fma_flushed(second(a), second(b), acc);
-            acc = fma_flushed(a[0], b[0], acc);
-        }
-        acc
+        a.iter().zip(b).fold(acc, |acc, (a, b)| a.mul_add(*b, acc))
     }
 }

@@ -3,7 +3,7 @@
 //! An element of `y` depends on one row of `x` and one row of `w`, and on nothing else.
 
 use super::lanes;
-use crate::float::split_bf16;
+use crate::float::{bf16_to_f32, f32_to_bf16, split_bf16};
 use crate::matrix::Matrix;
 use crate::quant::{Block, BlockScheme, Format, Scheme};
 
@@ -27,6 +27,7 @@ pub(crate) fn product(x: &[f32], weight: &Matrix, out: &mut [f32]) {
             for (n, out) in out.iter_mut().enumerate() {
                 weight.format().dequantize(weight.row(n), &mut row);
                 *out = match weight.format() {
+                    Format::Bf16 if weight.rounds_activations() => dot_pairs(x, &row),
                     Format::Bf16 => dot_bf16(x, &row),
                     _ => lanes::dot(x, &row),
                 };
@@ -169,6 +170,23 @@ pub(crate) fn dot_bf16(x: &[f32], weight: &[f32]) -> f32 {
         }
     }
     total
+}
+
+/// The bf16 product with activations rounded to bf16: as the dot product of bf16 pairs sums it (VDPBF16PS).
+fn dot_pairs(x: &[f32], weight: &[f32]) -> f32 {
+    let rounded: Vec<f32> = x.iter().map(|x| bf16_to_f32(f32_to_bf16(*x))).collect();
+    add_pairs(&rounded, weight, 0.0)
+}
+
+/// `acc + Σ a[k] · b[k]`, one chain of fused multiply-adds over bf16 values in pairs, the last padded with zeros: of each
+/// pair first the second product, then the first. Subnormals count as zero in every one of these operations.
+pub(crate) fn add_pairs(a: &[f32], b: &[f32], mut acc: f32) -> f32 {
+    for (a, b) in a.chunks(2).zip(b.chunks(2)) {
+        let second = |pair: &[f32]| pair.get(1).copied().unwrap_or(0.0);
+        acc = fma_flushed(second(a), second(b), acc);
+        acc = fma_flushed(a[0], b[0], acc);
+    }
+    acc
 }
 
 /// `a · b + c`, subnormal operands and results replaced by zeros of their sign: what x86 does with DAZ and FTZ set.

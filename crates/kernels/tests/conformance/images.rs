@@ -1,7 +1,10 @@
-//! What serves images: attention without a mask and GELU, on every backend.
+//! What serves images: attention without a mask, products that round activations and GELU, on every backend.
 
-use super::support::{ACTIVATIONS, Activations, Random, activations, assert_same, candidates};
-use kernels::{Backend, FullAttention, Reference, Rows};
+use super::support::{
+    ACTIVATIONS, Activations, Random, WEIGHTS, Weights, activations, assert_same, candidates,
+    weights,
+};
+use kernels::{Backend, FeedForward, Format, FullAttention, Reference, Rows};
 use std::ops::Range;
 
 fn ranges(lengths: &[usize]) -> Vec<Range<usize>> {
@@ -170,6 +173,87 @@ fn gelu() {
             let golden = run(&Reference);
             for candidate in candidates() {
                 assert_same(&run(&candidate.cpu), &golden, &candidate.name);
+            }
+        }
+    }
+}
+
+/// `[in, out]`
+const SHAPES: [(usize, usize); 8] = [
+    (1, 1),
+    (17, 16),
+    (32, 5),
+    (40, 33),
+    (64, 48),
+    (292, 17),
+    (588, 31),
+    (8, 70),
+];
+
+#[test]
+fn products_that_round_activations() {
+    let mut random = Random(26);
+    let candidates = candidates();
+    let (mut compared, mut finite) = (0usize, 0usize);
+    for (cols, out) in SHAPES {
+        for kind in WEIGHTS {
+            let w = weights(Format::Bf16, out, cols, kind, &mut random).rounding_activations();
+            assert!(w.rounds_activations() && w.slice_rows(0..1).rounds_activations());
+            let split = weights(Format::F32, 3, cols, kind, &mut random).rounding_activations();
+            assert!(!split.rounds_activations());
+            for (x_kind, rows) in ACTIVATIONS.into_iter().zip([1, 3, 12, 13, 37]) {
+                let x = activations(rows, cols, x_kind, &mut random);
+                let x = Reference.upload(rows, cols, &x);
+                let run = |backend: &dyn Backend| {
+                    let (mut y, mut z) = (backend.rows(rows, out), backend.rows(rows, 3));
+                    let mut again = backend.rows(rows, out);
+                    let mut outs = [&mut y, &mut z, &mut again];
+                    backend.project(&x, &[&w, &split, &w], &mut outs);
+                    [y, z, again].map(|y| backend.download(&y)).concat()
+                };
+                let golden = run(&Reference);
+                finite += golden.iter().filter(|y| y.is_finite()).count();
+                for candidate in &candidates {
+                    let y = run(&candidate.cpu);
+                    let what = format!(
+                        "{}, {kind:?} [{out}, {cols}], {rows} {x_kind:?} rows",
+                        candidate.name
+                    );
+                    assert_same(&y, &golden, &what);
+                    compared += y.len();
+                }
+            }
+        }
+    }
+    println!("products that round: {compared} values, {finite} finite");
+    assert!(finite > 20_000);
+}
+
+#[test]
+fn feed_forwards_that_round_activations() {
+    let mut random = Random(27);
+    let candidates = candidates();
+    for (hidden, inner) in [(40, 33), (64, 96), (48, 31), (7, 1)] {
+        let mut matrix = |rows, cols| {
+            weights(Format::Bf16, rows, cols, Weights::Ordinary, &mut random).rounding_activations()
+        };
+        let ff = FeedForward {
+            gate: matrix(inner, hidden),
+            up: matrix(inner, hidden),
+            down: matrix(hidden, inner),
+        };
+        for rows in [0, 1, 12, 50] {
+            let x = activations(rows, hidden, Activations::Mixed, &mut random);
+            let run = |backend: &dyn Backend| {
+                let x = backend.upload(rows, hidden, &x);
+                let mut y = backend.rows(rows, hidden);
+                backend.feed_forward(&x, &ff, &mut y);
+                backend.download(&y)
+            };
+            let golden = run(&Reference);
+            for candidate in &candidates {
+                let what = format!("{}, {hidden}, {inner}, {rows} rows", candidate.name);
+                assert_same(&run(&candidate.cpu), &golden, &what);
             }
         }
     }
