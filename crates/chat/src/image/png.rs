@@ -31,7 +31,11 @@ pub(super) fn rows(file: &[u8], size: (u32, u32)) -> Result<Box<dyn Rows + '_>, 
     let mut reader = decoder.read_info().map_err(refused)?;
     let samples = samples(reader.info())?;
     if !reader.info().interlaced {
-        return Ok(Box::new(Streamed { reader, samples }));
+        return Ok(Box::new(Streamed {
+            reader,
+            samples,
+            rows_left: size.1,
+        }));
     }
     let line_bytes = reader.output_line_size(size.0).unwrap_or(usize::MAX);
     let bytes = line_bytes as u64 * u64::from(size.1);
@@ -139,18 +143,21 @@ impl Samples {
 struct Streamed<'a> {
     reader: png::Reader<Cursor<&'a [u8]>>,
     samples: Samples,
+    rows_left: u32,
 }
 
 impl Rows for Streamed<'_> {
     fn next(&mut self, rgb: &mut [u8]) -> Result<(), String> {
-        match self.reader.next_row() {
-            Ok(Some(row)) => {
-                self.samples.to_rgb(row.data(), rgb);
-                Ok(())
-            }
-            Ok(None) => Err("it has fewer rows than its header says".to_owned()),
-            Err(error) => Err(error.to_string()),
+        let refused = |error: png::DecodingError| error.to_string();
+        let row = self.reader.next_row().map_err(refused)?;
+        let row = row.ok_or("it has fewer rows than its header says")?;
+        self.samples.to_rgb(row.data(), rgb);
+        self.rows_left -= 1;
+        if self.rows_left == 0 {
+            // The data's checksum comes after the last row.
+            self.reader.next_row().map_err(refused)?;
         }
+        Ok(())
     }
 }
 
