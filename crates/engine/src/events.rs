@@ -46,6 +46,11 @@ pub struct Usage {
 /// One piece of news about a request. The last one is `Finished` or `Failed`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// The request has left the queue: its prompt is being computed. Comes first, once.
+    Started {
+        /// Tokens of the prompt whose cache rows were found, not computed.
+        cached_tokens: usize,
+    },
     /// The prompt's log-probabilities, if they were asked for; comes before any token.
     PromptLogprobs(PromptLogprobs),
     /// The next token. A stop token is told too.

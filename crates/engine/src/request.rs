@@ -186,7 +186,7 @@ impl Limits {
     ) -> Result<(), EngineError> {
         let (first, count, width) = (span.first, span.count, self.hidden_size);
         let values = span.source.rows.len();
-        if values % width != 0 {
+        if !values.is_multiple_of(width) {
             return invalid(
                 "embeddings",
                 format!("expected whole rows of {width} values, got {values} values"),

@@ -138,8 +138,11 @@ impl Sequence {
         }
         self.num_registered = pages.len();
         self.num_computed = pages.len() * PAGE_SIZE;
-        self.num_cached
-            .get_or_insert(self.num_computed.min(self.num_prompt));
+        if self.num_cached.is_none() {
+            let cached_tokens = self.num_computed.min(self.num_prompt);
+            self.num_cached = Some(cached_tokens);
+            self.sink.send(Event::Started { cached_tokens });
+        }
         self.prefix = id;
         pages.extend((pages.len()..num_needed).map_while(|_| pool.allocate()));
         self.pages = pages;

@@ -27,6 +27,16 @@ pub enum Command {
   git diff | tramontane run -m model.gguf -        (the prompt from stdin)
   tramontane run -m model.gguf                     (an interactive chat; /help says more)")]
     Run(RunArgs),
+    /// Serve the model over HTTP, to OpenAI's and Mistral's clients alike.
+    #[command(after_help = "Examples:
+  tramontane serve -m model.gguf
+  tramontane serve -m model.gguf --host 0.0.0.0 --api-key-file keys.txt --max-batch 32
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
+
+GET /openapi.json describes the endpoints. RUST_LOG sets what is logged (RUST_LOG=debug).
+SIGTERM or Ctrl-C lets what is running finish; a second one ends it.")]
+    Serve(ServeArgs),
     /// Say what a checkpoint is, where each number comes from, and what it costs here.
     #[command(after_help = "Example: tramontane inspect -m model.gguf --tensors")]
     Inspect(InspectArgs),
@@ -186,6 +196,71 @@ pub struct SamplingArgs {
     pub repetition_penalty: f32,
 }
 
+/// `serve`.
+#[derive(Args, Debug, Clone)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Address to listen on; 0.0.0.0 is every network this machine is in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8000)]
+    pub port: u16,
+    /// A key that clients must send as `Authorization: Bearer KEY` (may be given several times)
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Vec<String>,
+    /// A file with one such key a line; empty lines and lines that begin with # do not count
+    #[arg(long, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+    /// Another name that requests may give as their model (may be given several times)
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub alias: Vec<String>,
+    /// Replies computed at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
+    pub max_batch: usize,
+    /// Requests that may wait; more are answered 429
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_queue: usize,
+    /// Memory for the KV cache, such as 8GiB [default: a full context for every reply at once, at most half of what is
+    /// free]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub kv_memory: Option<usize>,
+    /// Fetch images that requests name by http(s) address; never from private networks
+    #[arg(long)]
+    pub allow_image_urls: bool,
+    /// Seconds after which a request is given up
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub deadline: Option<usize>,
+    /// Web pages that may use the server from a browser, such as https://example.org [ORIGIN left out: all]
+    #[arg(long, value_name = "ORIGIN", num_args = 0.., default_missing_value = "*")]
+    pub cors: Vec<String>,
+    /// The largest request body
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    pub max_body: usize,
+    /// Seconds a client may take to send a request, or to take the next part of its reply
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = positive)]
+    pub client_timeout: usize,
+    /// Connections at once; more have to wait
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = positive)]
+    pub max_connections: usize,
+    /// Seconds that running replies have to finish when the server is asked to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub grace: usize,
+    /// How log lines on stderr are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// `--log-format`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 /// `inspect`.
 #[derive(Args, Debug, Clone)]
 pub struct InspectArgs {
@@ -269,6 +344,24 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes, with a unit or without: `4096`, `512MiB`, `8G`. Units are powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    const UNITS: [(&str, u32); 4] = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text[digits.len()..].trim().to_ascii_uppercase();
+    let unit = unit.trim_end_matches('B').trim_end_matches('I');
+    let shift = match UNITS.iter().find(|(name, _)| *name == unit) {
+        Some((_, shift)) => *shift,
+        None if unit.is_empty() => 0,
+        None => return Err("expected a number of bytes, such as 4096, 512MiB or 8GiB".into()),
+    };
+    let number: usize = digits.parse().map_err(|e| format!("{e}"))?;
+    match number.checked_mul(1 << shift) {
+        Some(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err("expected a size that this machine can have".into()),
+    }
+}
+
 fn temperature(text: &str) -> Result<f32, String> {
     in_range(text, 0.0, 100.0)
 }
@@ -294,6 +387,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("512MiB", 512 << 20),
+            ("8g", 8 << 30),
+            ("1 KB", 1024),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "MiB", "1.5G", "8X", "99999999999T", "-1"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,185 +1,332 @@
-//! One reply: from a prompt to deltas as they come, with stop strings, and what it cost at the end.
+//! One reply: from a prompt to a request of the engine, and from the engine's events to what a listener is told.
+//!
+//! `run` and every endpoint share this path. What is told whole is the sum of what is told in pieces: [`Whole`] adds up
+//! the same [`News`] that a stream sends on. Must not know: HTTP, terminals, or how news is shown.
 
 use crate::grammar::Grammar;
-use crate::interrupt::Interrupt;
-use crate::words::{Reader, Words};
-use anyhow::{Result, bail};
-use chat::Prompt;
-use chat::format::parse::{Delta, Reply};
+use crate::words::{Reader, Reading, Words};
+use chat::format::parse::{Delta, FinishReason, Reply, TokenCounts};
 use chat::stop::StopMatcher;
+use chat::{ChatError, Prompt, TokenId};
 use engine::{
-    Constraint, Engine, Event, EventStream, FinishReason, GenerateRequest, SamplingParams, Usage,
+    EmbeddingSpan, Event, GenerateRequest, PromptLogprobs, PromptScore, SamplingParams,
+    TokenLogprobs, Usage,
 };
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
 
-/// How often a waiting reply looks whether it was interrupted.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Turns a prompt's images into the rows that stand for them.
+pub trait Vision: Send + Sync {
+    /// The rows of every image of `prompt`, in order.
+    ///
+    /// # Errors
+    /// An image whose pixels cannot be read.
+    fn embed(&self, prompt: &Prompt) -> Result<Vec<EmbeddingSpan>, ChatError>;
+}
 
 /// How a reply is generated.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// How tokens are drawn.
+    /// How tokens are drawn. Its seed is set: the ids of tool calls come from it too.
     pub sampling: SamplingParams,
     /// Tokens at most.
     pub max_tokens: Option<usize>,
     /// Texts the reply stops before.
     pub stop: Vec<String>,
-    /// Take everything for content: no thinking, no tool calls.
-    pub raw: bool,
+    /// How its tokens are read.
+    pub reading: Reading,
+    /// Whether the model's own end tokens do not end it.
+    pub ignore_end: bool,
+    /// Log-probabilities of the prompt: of each token, and of so many of the likeliest.
+    pub prompt_score: Option<usize>,
 }
 
-/// What a reply cost.
-#[derive(Clone, Debug)]
-pub struct Cost {
+impl Settings {
+    /// The seed of the reply's draws.
+    pub fn seed(&self) -> u64 {
+        self.sampling.seed.unwrap_or_default()
+    }
+}
+
+/// The engine's request for the reply to `prompt`, which is the `choice`th reply that its sender asked for.
+///
+/// # Errors
+/// A prompt with images, if there is no `vision` or it cannot read them.
+pub fn request(
+    words: &Words,
+    vision: Option<&dyn Vision>,
+    prompt: &Prompt,
+    grammar: Option<&Grammar>,
+    settings: &Settings,
+    choice: u32,
+) -> Result<GenerateRequest, ChatError> {
+    Ok(GenerateRequest {
+        embeddings: embeddings(vision, prompt)?,
+        max_tokens: settings.max_tokens,
+        stop_tokens: stop_tokens(words, settings),
+        constraint: grammar.map(Grammar::begin),
+        sampling: settings.sampling.clone(),
+        choice_index: choice,
+        prompt_score: settings
+            .prompt_score
+            .map(|top| PromptScore { top, next_top: 0 }),
+        ..GenerateRequest::new(prompt.ids.clone())
+    })
+}
+
+fn stop_tokens(words: &Words, settings: &Settings) -> Vec<TokenId> {
+    match settings.ignore_end {
+        true => Vec::new(),
+        false => words.stop_tokens(),
+    }
+}
+
+/// The rows that stand for a prompt's images: the one place where pixels meet the model.
+fn embeddings(
+    vision: Option<&dyn Vision>,
+    prompt: &Prompt,
+) -> Result<Vec<EmbeddingSpan>, ChatError> {
+    match (vision, prompt.images.first()) {
+        (_, None) => Ok(Vec::new()),
+        (Some(vision), _) => vision.embed(prompt),
+        (None, Some(image)) => Err(ChatError::UnsupportedTokenizerFeature(format!(
+            "messages[{}].content[{}]: an image, but this checkpoint has no part that sees; send text only",
+            image.message, image.chunk
+        ))),
+    }
+}
+
+/// What one event adds to what a listener knows of a reply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News {
+    /// The reply has left the queue; so many tokens of its prompt were found in the cache.
+    pub started: Option<usize>,
+    /// The prompt's log-probabilities.
+    pub scored: Option<PromptLogprobs>,
+    /// Pieces of the reply.
+    pub deltas: Vec<Delta>,
+    /// Tokens whose text has been told, or which have none.
+    pub tokens: Vec<Token>,
+    /// The end.
+    pub end: Option<End>,
+}
+
+/// A token of a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// Its log-probability and others', if asked for.
+    pub logprobs: Option<TokenLogprobs>,
+    /// Whether its text is content, and neither thought, nor a call, nor control.
+    pub is_content: bool,
+}
+
+/// How a reply ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// As it should.
+    Done(Ending),
+    /// It could not be continued.
+    Failed(String),
+}
+
+/// How a reply ended, and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// Why.
+    pub reason: FinishReason,
+    /// The stop string that ended it.
+    pub stopped_by: Option<usize>,
     /// Tokens.
     pub usage: Usage,
-    /// Until the first token.
-    pub first_token: Duration,
-    /// From the first token to the last.
-    pub decoding: Duration,
-    /// The seed of its draws.
-    pub seed: u64,
-    /// Why it ended: `stop`, `length`, `stop string` or `interrupted`.
-    pub ended: &'static str,
+    /// Where the generated ones went.
+    pub counts: TokenCounts,
 }
 
-/// Generates the reply to `prompt`, held to `grammar`; `show` sees each delta as it comes.
-pub fn reply(
-    engine: &Engine,
-    words: &Words,
-    prompt: &Prompt,
-    grammar: Option<Grammar>,
-    settings: &Settings,
-    interrupt: &Interrupt,
-    mut show: impl FnMut(&Delta) -> Result<()>,
-) -> Result<(Reply, Cost)> {
-    // Drawn here, not by the engine, because the ids of tool calls come from it too.
-    let seed = settings.sampling.seed.unwrap_or_else(engine::fresh_seed);
-    let stop_tokens = words.stop_tokens();
-    let request = GenerateRequest {
-        max_tokens: settings.max_tokens,
-        stop_tokens: stop_tokens.clone(),
-        constraint: grammar.map(|grammar| Box::new(grammar) as Box<dyn Constraint>),
-        sampling: SamplingParams {
-            seed: Some(seed),
-            ..settings.sampling.clone()
-        },
-        ..GenerateRequest::new(prompt.ids.clone())
-    };
-    let mut collected = Collector {
-        reader: words.reader(prompt, settings.raw, seed),
-        stop: StopMatcher::new(&settings.stop)?,
-        stop_tokens,
-        reply: Reply::from_deltas([]),
-        usage: Usage {
-            prompt_tokens: prompt.ids.len(),
-            ..Usage::default()
-        },
-        first_token: None,
-    };
-    let start = Instant::now();
-    let ended = collected.listen(engine.submit(request)?, interrupt, &mut show)?;
-    collected.finish(&mut show)?;
-    let first = collected.first_token.unwrap_or_else(Instant::now);
-    let cost = Cost {
-        usage: collected.usage,
-        first_token: first - start,
-        decoding: first.elapsed(),
-        seed,
-        ended,
-    };
-    Ok((collected.reply, cost))
-}
-
-/// Turns ids into deltas, cuts content at stop strings, and keeps the whole.
-struct Collector<'a> {
+/// Turns one reply's events into news: reads ids, cuts content at stop strings, and says why it ended.
+pub struct Teller<'a> {
     reader: Reader<'a>,
     stop: StopMatcher,
-    stop_tokens: Vec<u32>,
-    reply: Reply,
+    stop_tokens: Vec<TokenId>,
     usage: Usage,
-    first_token: Option<Instant>,
+    /// Bytes of content that the reader has given, and how many of them passed the stop strings.
+    read: usize,
+    released: usize,
+    /// Tokens whose text has not passed yet.
+    held: VecDeque<Held>,
+    num_calls: usize,
+    ended: bool,
 }
 
-impl Collector<'_> {
-    /// Takes tokens until the reply ends, and says why it did. Dropping the events cancels what is left of it.
-    fn listen(
-        &mut self,
-        events: EventStream,
-        interrupt: &Interrupt,
-        show: &mut impl FnMut(&Delta) -> Result<()>,
-    ) -> Result<&'static str> {
-        loop {
-            if interrupt.requested() {
-                return Ok("interrupted");
-            }
-            match events.recv_timeout(PATIENCE) {
-                Err(RecvTimeoutError::Timeout) | Ok(Event::PromptLogprobs(_)) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    bail!("the engine ended before the reply did")
-                }
-                Ok(Event::Failed(what)) => bail!(what),
-                Ok(Event::Token { id, .. }) => {
-                    self.first_token.get_or_insert_with(Instant::now);
-                    self.usage.generated_tokens += 1;
-                    if self.token(id, show)? {
-                        return Ok("stop string");
-                    }
-                }
-                Ok(Event::Finished { reason, usage, .. }) => {
-                    self.usage = usage;
-                    return Ok(match reason {
-                        FinishReason::Stop => "stop",
-                        FinishReason::Length => "length",
-                    });
-                }
-            }
-        }
+impl<'a> Teller<'a> {
+    /// For the reply to `prompt`.
+    ///
+    /// # Errors
+    /// An empty stop string.
+    pub fn new(words: &'a Words, prompt: &Prompt, settings: &Settings) -> Result<Self, ChatError> {
+        Ok(Self {
+            reader: words.reader(prompt, settings.reading, settings.seed()),
+            stop: StopMatcher::new(&settings.stop)?,
+            stop_tokens: stop_tokens(words, settings),
+            usage: Usage {
+                prompt_tokens: prompt.ids.len(),
+                ..Usage::default()
+            },
+            read: 0,
+            released: 0,
+            held: VecDeque::new(),
+            num_calls: 0,
+            ended: false,
+        })
     }
 
-    /// Takes a token; true if a stop string ended the reply.
-    fn token(&mut self, id: u32, show: &mut impl FnMut(&Delta) -> Result<()>) -> Result<bool> {
-        if self.stop_tokens.contains(&id) {
-            return Ok(false);
+    /// What `event` means to a listener. After news of the end there is none; whoever gets them drops the events.
+    pub fn take(&mut self, event: Event) -> News {
+        let mut news = News::default();
+        if self.ended {
+            return news;
         }
-        for delta in self.reader.push(id) {
-            if self.delta(delta, show)? {
-                return Ok(true);
+        match event {
+            Event::Started { cached_tokens } => {
+                self.usage.cached_tokens = cached_tokens;
+                news.started = Some(cached_tokens);
+            }
+            Event::PromptLogprobs(scored) => news.scored = Some(scored),
+            Event::Token { id, logprobs } => {
+                self.usage.generated_tokens += 1;
+                self.token(id, logprobs, &mut news);
+            }
+            Event::Finished { reason, usage, .. } => {
+                self.usage = usage;
+                let cut_off = reason == engine::FinishReason::Length;
+                self.end(cut_off, &mut news);
+            }
+            Event::Failed(what) => {
+                self.ended = true;
+                news.end = Some(End::Failed(what));
             }
         }
-        Ok(false)
+        news
     }
 
-    fn delta(&mut self, delta: Delta, show: &mut impl FnMut(&Delta) -> Result<()>) -> Result<bool> {
-        let Delta::Content(text) = delta else {
-            self.keep(delta, show)?;
-            return Ok(false);
+    /// The end, because the listener wants no more: what is held back is told, nothing if the reply has ended already.
+    pub fn cut(&mut self) -> News {
+        let mut news = News::default();
+        if !self.ended {
+            self.end(true, &mut news);
+        }
+        news
+    }
+
+    fn token(&mut self, id: TokenId, logprobs: Option<TokenLogprobs>, news: &mut News) {
+        let (content, start) = (self.reader.counts().content, self.read);
+        let deltas = match self.stop_tokens.contains(&id) {
+            true => self.reader.push_end(id),
+            false => self.reader.push(id),
         };
-        let released = self.stop.push(&text);
-        self.keep(Delta::Content(released.text), show)?;
-        Ok(released.stopped_by.is_some())
-    }
-
-    fn keep(&mut self, delta: Delta, show: &mut impl FnMut(&Delta) -> Result<()>) -> Result<()> {
-        if delta == Delta::Content(String::new()) {
-            return Ok(());
-        }
-        self.reply.apply(&delta);
-        show(&delta)
-    }
-
-    /// The end: what the reader and the matcher still hold.
-    fn finish(&mut self, show: &mut impl FnMut(&Delta) -> Result<()>) -> Result<()> {
+        self.deltas(deltas, news);
+        let token = Token {
+            id,
+            logprobs,
+            is_content: self.reader.counts().content > content,
+        };
+        let end = self.read;
+        self.held.push_back(Held { start, end, token });
+        self.release(news);
         if self.stop.stopped_by().is_some() {
-            return Ok(());
+            self.end(false, news);
         }
-        for delta in self.reader.finish() {
-            if self.delta(delta, show)? {
-                return Ok(());
+    }
+
+    fn deltas(&mut self, deltas: Vec<Delta>, news: &mut News) {
+        for delta in deltas {
+            let Delta::Content(text) = delta else {
+                self.num_calls += usize::from(matches!(delta, Delta::ToolCallStart { .. }));
+                news.deltas.push(delta);
+                continue;
+            };
+            self.read += text.len();
+            let released = self.stop.push(&text);
+            self.content(released.text, news);
+            if released.stopped_by.is_some() {
+                return;
             }
         }
-        let held = self.stop.finish();
-        self.keep(Delta::Content(held), show)
+    }
+
+    fn content(&mut self, text: String, news: &mut News) {
+        self.released += text.len();
+        if !text.is_empty() {
+            news.deltas.push(Delta::Content(text));
+        }
+    }
+
+    /// Lets go of the tokens whose text has passed; at a stop string, of all that begin before it.
+    fn release(&mut self, news: &mut News) {
+        let stopped = self.stop.stopped_by().is_some();
+        let passes =
+            |held: &Held| held.end <= self.released || (stopped && held.start < self.released);
+        while self.held.front().is_some_and(passes) {
+            news.tokens
+                .extend(self.held.pop_front().map(|held| held.token));
+        }
+    }
+
+    fn end(&mut self, cut_off: bool, news: &mut News) {
+        if self.stop.stopped_by().is_none() {
+            let deltas = self.reader.finish();
+            self.deltas(deltas, news);
+        }
+        if self.stop.stopped_by().is_none() {
+            let held = self.stop.finish();
+            self.content(held, news);
+        }
+        self.release(news);
+        self.ended = true;
+        let cut_off = cut_off && self.stop.stopped_by().is_none();
+        news.end = Some(End::Done(Ending {
+            reason: FinishReason::of(cut_off, self.num_calls),
+            stopped_by: self.stop.stopped_by(),
+            usage: self.usage,
+            counts: self.reader.counts(),
+        }));
+    }
+}
+
+/// A token, and from where to where its text reaches in the content, in bytes.
+struct Held {
+    start: usize,
+    end: usize,
+    token: Token,
+}
+
+/// A reply as the sum of its news.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Whole {
+    /// What it says.
+    pub reply: Reply,
+    /// The prompt's log-probabilities.
+    pub scored: Option<PromptLogprobs>,
+    /// Its tokens.
+    pub tokens: Vec<Token>,
+    /// How it ended; none while it has not.
+    pub end: Option<End>,
+}
+
+impl Whole {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self {
+            reply: Reply::from_deltas([]),
+            ..Self::default()
+        }
+    }
+
+    /// Adds news.
+    pub fn add(&mut self, news: News) {
+        news.deltas.iter().for_each(|delta| self.reply.apply(delta));
+        self.scored = self.scored.take().or(news.scored);
+        self.tokens.extend(news.tokens);
+        self.end = self.end.take().or(news.end);
     }
 }

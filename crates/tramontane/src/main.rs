@@ -1,8 +1,11 @@
 //! The `tramontane` binary: what was typed becomes a command. Results go to stdout, all else to stderr.
 #![expect(clippy::print_stderr, reason = "what is not a result goes to stderr")]
 
+mod api;
+mod app;
 mod args;
 mod commands;
+mod error;
 mod generate;
 mod grammar;
 mod interrupt;
@@ -21,6 +24,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => commands::run::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Tokenize(args) => commands::tokenize::run(&args),
         Command::Score(args) => commands::score::run(&args),

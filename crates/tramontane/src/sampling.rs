@@ -8,8 +8,8 @@ use model::Checkpoint;
 use serde::Deserialize;
 
 /// The part of `generation_config.json` that concerns sampling.
-#[derive(Debug, Default, Deserialize)]
-struct Advice {
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Advice {
     do_sample: Option<bool>,
     temperature: Option<f32>,
     top_p: Option<f32>,
@@ -31,33 +31,47 @@ pub fn params(
     checkpoint: &Checkpoint,
     effort: Option<Effort>,
 ) -> Result<SamplingParams> {
-    let advice = match checkpoint.text_files().generation_config {
+    Ok(advice(checkpoint)?.merge(args, effort))
+}
+
+/// What the checkpoint advises. A file that does not ask for sampling only lists the library's defaults.
+pub fn advice(checkpoint: &Checkpoint) -> Result<Advice> {
+    let advice: Advice = match checkpoint.text_files().generation_config {
         None => Advice::default(),
         Some(path) => load::json(&path, "settings of a generation")?,
     };
-    Ok(merge(args, advice, effort))
+    Ok(advice.believed())
 }
 
-fn merge(args: &SamplingArgs, advice: Advice, effort: Option<Effort>) -> SamplingParams {
-    // A file that does not ask for sampling only lists the library's defaults.
-    let advice = if advice.do_sample == Some(true) {
-        advice
-    } else {
-        Advice::default()
-    };
-    SamplingParams {
-        temperature: args
-            .temperature
-            .or(advice.temperature)
-            .unwrap_or_else(|| maker_temperature(effort)),
-        top_k: args.top_k.or(advice.top_k).unwrap_or(0) as usize,
-        top_p: args.top_p.or(advice.top_p).unwrap_or(1.0),
-        min_p: args.min_p.or(advice.min_p).unwrap_or(0.0),
-        seed: args.seed,
-        presence_penalty: args.presence_penalty,
-        frequency_penalty: args.frequency_penalty,
-        repetition_penalty: args.repetition_penalty,
-        ..SamplingParams::default()
+impl Advice {
+    fn believed(self) -> Self {
+        match self.do_sample {
+            Some(true) => self,
+            _ => Self::default(),
+        }
+    }
+
+    /// The temperature of a reply without thinking.
+    pub fn temperature(&self) -> f32 {
+        self.temperature.unwrap_or_else(|| maker_temperature(None))
+    }
+
+    /// What was asked for, else what is advised, else the maker's.
+    pub fn merge(&self, asked: &SamplingArgs, effort: Option<Effort>) -> SamplingParams {
+        SamplingParams {
+            temperature: asked
+                .temperature
+                .or(self.temperature)
+                .unwrap_or_else(|| maker_temperature(effort)),
+            top_k: asked.top_k.or(self.top_k).unwrap_or(0) as usize,
+            top_p: asked.top_p.or(self.top_p).unwrap_or(1.0),
+            min_p: asked.min_p.or(self.min_p).unwrap_or(0.0),
+            seed: asked.seed,
+            presence_penalty: asked.presence_penalty,
+            frequency_penalty: asked.frequency_penalty,
+            repetition_penalty: asked.repetition_penalty,
+            ..SamplingParams::default()
+        }
     }
 }
 
@@ -77,23 +91,18 @@ mod tests {
 
     #[test]
     fn what_is_typed_wins_over_the_file_and_the_file_over_the_maker() {
-        let advice = || Advice {
+        let advice = Advice {
             do_sample: Some(true),
             temperature: Some(0.3),
             top_k: Some(20),
             ..Advice::default()
         };
-        let both = merge(&typed(&["--temperature", "1.5"]), advice(), None);
+        let both = advice.merge(&typed(&["--temperature", "1.5"]), None);
         assert_eq!((both.temperature, both.top_k), (1.5, 20));
-        assert_eq!(merge(&typed(&[]), advice(), None).temperature, 0.3);
-        assert_eq!(
-            merge(&typed(&[]), Advice::default(), Some(Effort::High)).temperature,
-            0.7
-        );
-        assert_eq!(
-            merge(&typed(&[]), Advice::default(), None).temperature,
-            0.15
-        );
+        assert_eq!(advice.merge(&typed(&[]), None).temperature, 0.3);
+        let maker = |effort| Advice::default().merge(&typed(&[]), effort).temperature;
+        assert_eq!(maker(Some(Effort::High)), 0.7);
+        assert_eq!(maker(None), 0.15);
     }
 
     #[test]
@@ -102,6 +111,6 @@ mod tests {
             temperature: Some(1.0),
             ..Advice::default()
         };
-        assert_eq!(merge(&typed(&[]), advice, None).temperature, 0.15);
+        assert_eq!(advice.believed().merge(&typed(&[]), None).temperature, 0.15);
     }
 }

@@ -3,22 +3,31 @@
 //! Mistral checkpoints with a `tekken.json` go by the maker's own protocol; all others by their vocabulary and Jinja
 //! template. Nothing here knows how tokens are computed.
 
-use crate::grammar::Grammar;
+mod hold;
+mod other;
+mod reader;
+
+use crate::grammar::{Grammar, MaskThread};
 use crate::load;
 use anyhow::{Context, Result, bail};
-use chat::format::grammar::constraint::Grammars;
+use chat::format::grammar::constraint::{GrammarConstraint, Grammars};
 use chat::format::grammar::{GrammarRequest, ResponseFormat, ToolChoice};
-use chat::format::parse::{Delta, ReplyParser};
-use chat::template::{LocalTime, Template, TemplateInputs};
-use chat::vocabulary::Vocabulary;
-use chat::vocabulary::{self, TokenizerConfig};
-use chat::{Prompt, Tekken, TokenId, json};
+use chat::format::parse::{ReplyParser, TokenCounts};
+use chat::json::{self, Object};
+use chat::message::{ReasoningEffort, Tool};
+use chat::request::Request;
+use chat::tekken::{EffortSetting, SpecialPolicy, Version};
+use chat::template::Template;
+use chat::vocabulary::{self, TokenizerConfig, Vocabulary};
+use chat::{ChatError, Prompt, Tekken, TokenId};
 use model::{Checkpoint, GgufVocabulary};
+use other::Other;
 use serde_json::{Value, json};
-use std::cell::OnceCell;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+
+pub use hold::Hold;
+pub use reader::{Reader, Reading};
 
 /// The text side of a checkpoint.
 pub enum Words {
@@ -31,13 +40,7 @@ pub enum Words {
 /// The maker's tokenizer, and its grammars once a reply is held to one.
 pub struct Mistral {
     tekken: Arc<Tekken>,
-    grammars: OnceCell<Grammars>,
-}
-
-/// A model that is not Mistral's, or whose checkpoint has no `tekken.json`.
-pub struct Other {
-    vocabulary: Vocabulary,
-    template: Option<Template>,
+    grammars: OnceLock<(Grammars, MaskThread)>,
 }
 
 /// What a prompt is made of: messages and tools as in a chat request body.
@@ -51,16 +54,6 @@ pub struct Conversation {
     pub effort: Option<&'static str>,
     /// A JSON schema that the answer is held to.
     pub schema: Option<Value>,
-}
-
-/// Reads a reply's ids.
-pub enum Reader<'a> {
-    /// The maker's protocol: thinking, tool calls and content are told apart by token id.
-    Mistral(ReplyParser, &'a Tekken),
-    /// Everything is content.
-    Tekken(chat::tekken::Decoder, &'a Tekken),
-    /// Everything is content.
-    Other(vocabulary::Decoder<'a>),
 }
 
 impl Words {
@@ -115,12 +108,12 @@ impl Words {
         let tekken = Arc::new(Tekken::from_json(&load::read(path)?, path)?);
         Ok(Words::Mistral(Mistral {
             tekken,
-            grammars: OnceCell::new(),
+            grammars: OnceLock::new(),
         }))
     }
 
     /// The ids of text alone: no begin token, special tokens not parsed.
-    pub fn text(&self, text: &str) -> Result<Vec<TokenId>> {
+    pub fn text(&self, text: &str) -> Result<Vec<TokenId>, ChatError> {
         match self {
             Words::Mistral(m) => Ok(m.tekken.encode_text(text)),
             Words::Other(other) => Ok(other.vocabulary.encode(text, false)?),
@@ -128,7 +121,7 @@ impl Words {
     }
 
     /// A prompt that is continued as it stands: the text's ids after a begin token, where the model has one.
-    pub fn raw_prompt(&self, text: &str) -> Result<Prompt> {
+    pub fn raw_prompt(&self, text: &str) -> Result<Prompt, ChatError> {
         let bos = match self {
             Words::Mistral(m) => m.tekken.special("<s>"),
             Words::Other(other) => other
@@ -146,15 +139,52 @@ impl Words {
     }
 
     /// The prompt of a conversation, and the grammar its reply is held to, if any.
-    pub fn prompt(&self, conversation: &Conversation) -> Result<(Prompt, Option<Grammar>)> {
+    pub fn prompt(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<(Prompt, Option<Grammar>), ChatError> {
+        let body = conversation.body()?;
+        let hold = Hold::Protocol {
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+            response_format: ResponseFormat::from_json(body.get("response_format"))?,
+        };
+        self.chat(chat::request::from_object(&body)?, &body, &hold)
+    }
+
+    /// The prompt of a chat request, and what its reply is held to, if anything. `request` was read from `body`, whose
+    /// messages are given to templates as they are.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the conversation, or cannot be done with this checkpoint.
+    pub fn chat(
+        &self,
+        request: Request,
+        body: &Object,
+        hold: &Hold,
+    ) -> Result<(Prompt, Option<Grammar>), ChatError> {
         match self {
-            Words::Mistral(mistral) => mistral.prompt(conversation),
-            Words::Other(_) if conversation.schema.is_some() => {
-                bail!(
-                    "a JSON schema needs a Mistral tokenizer (tekken.json)\nLeave it out for this model"
-                )
+            Words::Mistral(mistral) => mistral.prompt(request, hold),
+            Words::Other(other) => {
+                self.hold(hold)?;
+                Ok((other.prompt(body)?, None))
             }
-            Words::Other(other) => Ok((other.prompt(conversation)?, None)),
+        }
+    }
+
+    /// What a reply to a raw prompt is held to, if anything.
+    ///
+    /// # Errors
+    /// A grammar that does not compile, or a checkpoint without a Tekken.
+    pub fn hold(&self, hold: &Hold) -> Result<Option<Grammar>, ChatError> {
+        match self {
+            Words::Mistral(mistral) => mistral.grammar(&[], hold, false),
+            Words::Other(_) if hold.is_free() => Ok(None),
+            Words::Other(_) => Err(ChatError::UnsupportedTokenizerFeature(
+                "replies held to tools, a JSON schema or a grammar need a Mistral tokenizer (tekken.json); leave \
+                 response_format and tool_choice out for this model"
+                    .to_owned(),
+            )),
         }
     }
 
@@ -166,23 +196,59 @@ impl Words {
         }
     }
 
-    /// A reader for the reply to `prompt`; of a `raw` one everything is content. Ids of tool calls come from `seed`.
-    pub fn reader(&self, prompt: &Prompt, raw: bool, seed: u64) -> Reader<'_> {
-        match self {
-            Words::Mistral(m) if raw => Reader::Tekken(
-                chat::tekken::Decoder::new(chat::tekken::SpecialPolicy::Keep),
-                &m.tekken,
-            ),
-            Words::Mistral(Mistral { tekken, .. }) => {
+    /// A reader for the reply to `prompt`. Ids of tool calls come from `seed`.
+    pub fn reader(&self, prompt: &Prompt, reading: Reading, seed: u64) -> Reader<'_> {
+        let counts = TokenCounts::default();
+        match (self, reading) {
+            (Words::Mistral(Mistral { tekken, .. }), Reading::Protocol) => {
                 Reader::Mistral(ReplyParser::new(tekken, prompt.open_thinking, seed), tekken)
             }
-            Words::Other(other) => Reader::Other(other.vocabulary.decoder(raw)),
+            (Words::Mistral(m), Reading::Raw { show_special }) => {
+                let decoder = chat::tekken::Decoder::new(special_policy(show_special));
+                Reader::Tekken(decoder, &m.tekken, counts)
+            }
+            (Words::Other(other), reading) => {
+                let show_special = reading == Reading::Raw { show_special: true };
+                Reader::Other(other.vocabulary.decoder(show_special), counts)
+            }
+        }
+    }
+
+    /// The bytes of a token's text; a special token's are its name.
+    pub fn token_bytes(&self, id: TokenId) -> &[u8] {
+        match self {
+            Words::Mistral(m) => m.tekken.token_bytes(id),
+            Words::Other(other) => other.vocabulary.token_bytes(id).unwrap_or_default(),
+        }
+    }
+
+    /// One more than the largest id.
+    pub fn num_tokens(&self) -> usize {
+        match self {
+            Words::Mistral(m) => m.tekken.vocab_size(),
+            Words::Other(other) => other.vocabulary.num_tokens(),
+        }
+    }
+
+    /// The text of ids, special tokens by name or left out.
+    pub fn decode(&self, ids: &[TokenId], show_special: bool) -> String {
+        match self {
+            Words::Mistral(m) => m.tekken.decode(ids, special_policy(show_special)),
+            Words::Other(other) => other.vocabulary.decode(ids, show_special),
+        }
+    }
+
+    /// The reasoning efforts the model offers, and its default; none if it cannot be asked to think.
+    pub fn efforts(&self) -> Option<&EffortSetting> {
+        match self {
+            Words::Mistral(m) => m.tekken.settings()?.reasoning_effort.as_ref(),
+            Words::Other(_) => None,
         }
     }
 
     /// Whether the model can be asked to think.
     pub fn has_effort(&self) -> bool {
-        matches!(self, Words::Mistral(m) if m.tekken.settings().is_some())
+        self.efforts().is_some()
     }
 }
 
@@ -192,136 +258,109 @@ impl Mistral {
         &self.tekken
     }
 
-    /// By way of a chat request's body, as a server would be asked.
-    fn prompt(&self, conversation: &Conversation) -> Result<(Prompt, Option<Grammar>)> {
-        let mut body = json!({ "messages": conversation.messages });
-        if !conversation.tools.is_empty() {
-            body["tools"] = conversation.tools.clone().into();
-        }
-        if let Some(effort) = conversation.effort {
-            body["reasoning_effort"] = effort.into();
-        }
-        if let Some(schema) = &conversation.schema {
-            let schema = json!({"name": "reply", "schema": schema, "strict": true});
-            body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
-        }
-        let request = chat::request::parse(body.to_string().as_bytes())?;
-        let validated = chat::validate(request, &self.tekken)?;
-        let prompt = chat::encode(&validated, &self.tekken)?;
-        if conversation.tools.is_empty() && conversation.schema.is_none() {
-            return Ok((prompt, None));
-        }
-        let format = json::parse(&body["response_format"].to_string())?;
-        let request = GrammarRequest {
-            tools: validated.tools(),
-            tool_choice: ToolChoice::Auto,
-            parallel_tool_calls: true,
-            response_format: ResponseFormat::from_json(Some(&format))?,
-        };
-        Ok((prompt, self.grammars()?.constraint(&request)?.map(Grammar)))
+    fn prompt(
+        &self,
+        request: Request,
+        hold: &Hold,
+    ) -> Result<(Prompt, Option<Grammar>), ChatError> {
+        let thinks = request
+            .reasoning_effort
+            .is_some_and(|effort| effort != ReasoningEffort::None);
+        let conversation = chat::validate(request, &self.tekken)?;
+        let prompt = chat::encode(&conversation, &self.tekken)?;
+        let grammar = self.grammar(conversation.tools(), hold, thinks)?;
+        Ok((prompt, grammar))
     }
 
-    fn grammars(&self) -> Result<&Grammars> {
+    fn grammar(
+        &self,
+        tools: &[Tool],
+        hold: &Hold,
+        thinks: bool,
+    ) -> Result<Option<Grammar>, ChatError> {
+        if let Some(lark) = hold.lark(&self.tekken, thinks)? {
+            let (grammars, _) = self.grammars()?;
+            let compiled = grammars.compile(&lark).map_err(|reason| {
+                ChatError::InvalidRequest(format!(
+                    "the grammar of the reply does not compile: {reason}"
+                ))
+            })?;
+            return self.held_to(compiled).map(Some);
+        }
+        let Hold::Protocol {
+            tool_choice,
+            parallel_tool_calls,
+            response_format,
+        } = hold
+        else {
+            return Ok(None);
+        };
+        // Tokenizers before version 11 write calls that no grammar describes.
+        if hold.is_free() && (tools.is_empty() || self.tekken.version() < Version::V11) {
+            return Ok(None);
+        }
+        let request = GrammarRequest {
+            tools,
+            tool_choice: tool_choice.clone(),
+            parallel_tool_calls: *parallel_tool_calls,
+            response_format: response_format.clone(),
+        };
+        let (grammars, _) = self.grammars()?;
+        let constraint = grammars.constraint(&request)?;
+        constraint
+            .map(|constraint| self.held_to(constraint))
+            .transpose()
+    }
+
+    fn held_to(&self, constraint: GrammarConstraint) -> Result<Grammar, ChatError> {
+        let (_, thread) = self.grammars()?;
+        Ok(Grammar::new(
+            constraint,
+            self.tekken.vocab_size(),
+            thread.clone(),
+        ))
+    }
+
+    fn grammars(&self) -> Result<&(Grammars, MaskThread), ChatError> {
         if let Some(made) = self.grammars.get() {
             return Ok(made);
         }
-        let made = Grammars::new(Arc::clone(&self.tekken))?;
-        Ok(self.grammars.get_or_init(|| made))
-    }
-}
-
-impl Other {
-    fn prompt(&self, conversation: &Conversation) -> Result<Prompt> {
-        let Some(template) = &self.template else {
-            bail!(
-                "this checkpoint has no chat template\nUse --raw to continue a text as it stands"
-            );
-        };
-        let name = |id: TokenId| {
-            self.vocabulary
-                .token_bytes(id)
-                .map(|b| String::from_utf8_lossy(b).into_owned())
-        };
-        let bos = self.vocabulary.bos().and_then(name);
-        let eos = self.vocabulary.eos().first().copied().and_then(name);
-        let messages = own_json(&conversation.messages)?;
-        let tools = own_json(&conversation.tools)?;
-        let text = template.render(&TemplateInputs {
-            messages: &messages,
-            tools: (!tools.is_empty()).then_some(&tools),
-            add_generation_prompt: true,
-            bos_token: bos.as_deref(),
-            eos_token: eos.as_deref(),
-            extra: &[],
-            now: now(),
+        let grammars = Grammars::new(Arc::clone(&self.tekken))?;
+        let thread = MaskThread::start().map_err(|error| {
+            ChatError::UnsupportedTokenizerFeature(format!(
+                "constrained decoding: no thread for masks: {error}"
+            ))
         })?;
-        Ok(Prompt {
-            ids: self.vocabulary.encode(&text, true)?,
-            images: Vec::new(),
-            open_thinking: false,
-        })
+        Ok(self.grammars.get_or_init(|| (grammars, thread)))
     }
 }
 
-impl Reader<'_> {
-    /// What `id` adds to the reply.
-    pub fn push(&mut self, id: TokenId) -> Vec<Delta> {
-        match self {
-            Reader::Mistral(parser, tekken) => {
-                let mut deltas = Vec::new();
-                parser.push(tekken, id, &mut deltas);
-                deltas
-            }
-            Reader::Tekken(decoder, tekken) => {
-                let mut text = String::new();
-                decoder.push(tekken, id, &mut text);
-                content(text)
-            }
-            Reader::Other(decoder) => content(decoder.push(id)),
+impl Conversation {
+    /// The body of a chat request, as a server would be asked.
+    fn body(&self) -> Result<Object, ChatError> {
+        let mut body = json!({ "messages": self.messages });
+        if !self.tools.is_empty() {
+            body["tools"] = self.tools.clone().into();
         }
-    }
-
-    /// What the end of the reply adds to it.
-    pub fn finish(&mut self) -> Vec<Delta> {
-        match self {
-            Reader::Mistral(parser, _) => {
-                let mut deltas = Vec::new();
-                parser.finish(&mut deltas);
-                deltas
-            }
-            Reader::Tekken(decoder, _) => {
-                let mut text = String::new();
-                decoder.finish(&mut text);
-                content(text)
-            }
-            Reader::Other(decoder) => content(decoder.finish()),
+        if let Some(effort) = self.effort {
+            body["reasoning_effort"] = effort.into();
+        }
+        if let Some(schema) = &self.schema {
+            let schema = json!({"name": "reply", "schema": schema, "strict": true});
+            body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
+        }
+        match json::parse(&body.to_string()) {
+            Ok(json::Value::Object(body)) => Ok(body),
+            Ok(_) => Ok(Object::default()),
+            Err(error) => Err(ChatError::Json(error.to_string())),
         }
     }
 }
 
-fn content(text: String) -> Vec<Delta> {
-    if text.is_empty() {
-        Vec::new()
-    } else {
-        vec![Delta::Content(text)]
-    }
-}
-
-/// The same values as the chat crate's own JSON type, which keeps numbers as they are written.
-fn own_json(values: &[Value]) -> Result<Vec<json::Value>> {
-    values
-        .iter()
-        .map(|value| json::parse(&value.to_string()).context("JSON"))
-        .collect()
-}
-
-/// The time for templates that ask for it, by UTC.
-fn now() -> LocalTime {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    LocalTime {
-        seconds: since.as_secs() as i64,
+fn special_policy(show: bool) -> SpecialPolicy {
+    match show {
+        true => SpecialPolicy::Keep,
+        false => SpecialPolicy::Ignore,
     }
 }
 

@@ -14,8 +14,10 @@ fn dropping_the_stream_cancels_within_one_step() {
     for _ in 0..3 {
         gate.send(true).unwrap();
     }
-    assert!(kept.recv().is_some());
-    assert!(dropped.recv().is_some());
+    for stream in [&kept, &dropped] {
+        assert!(matches!(stream.recv(), Some(Event::Started { .. })));
+        assert!(matches!(stream.recv(), Some(Event::Token { .. })));
+    }
     drop(dropped);
     drop(gate);
     assert_eq!(collect(kept).tokens.len(), 7);
@@ -93,15 +95,18 @@ fn dropping_the_engine_ends_everything() {
         .map(|i| engine.submit(greedy_request(prompt(i, 10), 900)).unwrap())
         .collect();
     gate.send(true).unwrap();
-    let first = streams[0].recv();
-    assert!(matches!(first, Some(Event::Token { .. })));
+    let first = [streams[0].recv(), streams[0].recv()];
+    assert!(matches!(
+        first,
+        [Some(Event::Started { .. }), Some(Event::Token { .. })]
+    ));
     let dropping = std::thread::spawn(move || drop(engine));
     drop(gate);
     dropping.join().unwrap();
     for stream in streams {
         assert_eq!(
-            collect(stream).last,
-            Event::Failed(EngineError::Stopped.to_string())
+            stream.last(),
+            Some(Event::Failed(EngineError::Stopped.to_string()))
         );
     }
 }

@@ -230,8 +230,13 @@ impl Reply {
 /// Reads a stream to its end, checking the order of its events.
 pub fn collect(mut stream: EventStream) -> Reply {
     let (mut tokens, mut logprobs_of, mut prompt) = (Vec::new(), Vec::new(), None);
+    let mut cached = None;
     while let Some(event) = stream.next() {
         match event {
+            Event::Started { cached_tokens } => {
+                assert_eq!(cached.replace(cached_tokens), None, "started twice");
+                assert!(tokens.is_empty() && prompt.is_none());
+            }
             Event::Token { id, logprobs } => {
                 tokens.push(id);
                 logprobs_of.extend(logprobs);
@@ -242,6 +247,9 @@ pub fn collect(mut stream: EventStream) -> Reply {
             }
             last => {
                 assert_eq!(stream.next(), None, "an event after the last one");
+                if let Event::Finished { usage, .. } = &last {
+                    assert!(cached.is_none_or(|cached| cached == usage.cached_tokens));
+                }
                 return Reply {
                     tokens,
                     logprobs: logprobs_of,

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+mod answer;
 pub mod bench;
 mod chat;
 pub mod inspect;
 pub mod run;
 pub mod score;
+pub mod serve;
 pub mod tokenize;

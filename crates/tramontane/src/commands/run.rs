@@ -1,13 +1,14 @@
 //! `run`: one reply, or a chat when no prompt is given on a terminal.
 
+use super::answer::{self, Cost};
 use crate::args::{Effort, RunArgs};
-use crate::generate::{self, Cost, Settings};
+use crate::generate::Settings;
 use crate::grammar::Grammar;
 use crate::interrupt::Interrupt;
 use crate::load;
 use crate::sampling;
 use crate::screen::Screen;
-use crate::words::{Conversation, Words};
+use crate::words::{Conversation, Reading, Words};
 use anyhow::{Result, bail};
 use chat::Prompt;
 use chat::format::parse::{Delta, Reply};
@@ -90,7 +91,12 @@ fn session(args: &RunArgs) -> Result<Session> {
         sampling: sampling::params(&args.sampling, &loaded.checkpoint, args.effort)?,
         max_tokens: args.max_tokens,
         stop: args.stop.clone(),
-        raw: args.raw,
+        reading: match args.raw {
+            true => Reading::Raw { show_special: true },
+            false => Reading::Protocol,
+        },
+        ignore_end: false,
+        prompt_score: None,
     };
     let engine = Engine::start(
         Box::new(loaded.transformer),
@@ -145,7 +151,7 @@ impl Session {
         } = self;
         let show = |delta: &Delta| screen.show(delta);
         let (reply, cost) =
-            generate::reply(engine, words, prompt, grammar, settings, interrupt, show)?;
+            answer::reply(engine, words, prompt, grammar, settings, interrupt, show)?;
         screen.end()?;
         if !args.model.quiet {
             report(&cost);

@@ -92,7 +92,7 @@ fn write_next(running: &mut VecDeque<(usize, EventStream)>, out: &mut impl Write
         match event {
             Event::PromptLogprobs(logprobs) => scored = Some(logprobs),
             Event::Failed(what) => bail!("line {number}: {what}"),
-            Event::Token { .. } | Event::Finished { .. } => {}
+            Event::Started { .. } | Event::Token { .. } | Event::Finished { .. } => {}
         }
     }
     let PromptLogprobs { tokens, next_top } =

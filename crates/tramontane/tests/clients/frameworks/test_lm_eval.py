@@ -4,27 +4,34 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from local import MODEL, URL, skill
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": tempfile.mkdtemp(), "OPENAI_API_KEY": "none-needed"}
+os.environ.update(OFFLINE)  # before anything of Hugging Face's is imported
+
+import lm_eval  # noqa: E402
+from lm_eval.tasks import TaskManager  # noqa: E402
+
+from local import MODEL, URL, skill  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
+COMPLETIONS, CHAT = f"{URL}/v1/completions", f"{URL}/v1/chat/completions"
 
 
-def evaluate(folder: Path, task: str, model: str, endpoint: str, *arguments: str, **model_args) -> dict:
-    settings = {"model": MODEL, "base_url": f"{URL}{endpoint}", "max_retries": 1} | model_args
-    command = [
-        sys.executable, "-m", "lm_eval", "run", "--model", model, "--model_args", ",".join(f"{key}={value}" for key, value in settings.items()),
-        "--include_path", str(HERE), "--tasks", task, "--output_path", str(folder), "--log_samples", *arguments,
-    ]
-    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "home"), "OPENAI_API_KEY": "none-needed"}
-    run = subprocess.run(command, cwd=HERE, env=os.environ | offline, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
-    found = next(folder.rglob("results_*.json"))
-    samples = [json.loads(line) for line in next(folder.rglob("samples_*.jsonl")).read_text().splitlines()]
-    return json.loads(found.read_text())["results"][task] | {"samples": samples}
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """The tasks name their data relative to this folder."""
+    monkeypatch.chdir(HERE)
+
+
+def evaluate(task: str, model: str, url: str, batch_size=1, chat=False, **model_args) -> dict:
+    result = lm_eval.simple_evaluate(
+        model=model, model_args={"model": MODEL, "base_url": url, "max_retries": 1} | model_args, tasks=[task], batch_size=batch_size,
+        task_manager=TaskManager(include_path=str(HERE), include_defaults=False), apply_chat_template=chat, bootstrap_iters=0)
+    return result["results"][task] | {"samples": result["samples"][task]}
 
 
 @pytest.mark.parametrize("settings", [
@@ -32,31 +39,37 @@ def evaluate(folder: Path, task: str, model: str, endpoint: str, *arguments: str
     {"tokenizer_backend": "remote", "batch_size": 3},  # several prompts in one request
     {"tokenizer_backend": "auto", "num_concurrent": 4},  # it finds out by itself that /tokenizer_info is there
 ])
-def test_log_likelihoods(tmp_path, settings):
-    batch = settings.pop("batch_size", 1)
-    result = evaluate(tmp_path, "local_colours", "local-completions", "/v1/completions", "--batch_size", str(batch), **settings)
+def test_log_likelihoods(settings):
+    result = evaluate("local_colours", "local-completions", COMPLETIONS, **settings)
     assert len(result["samples"]) == 6 and 0 <= result["acc,none"] <= 1
     for sample in result["samples"]:
-        values = [float(answer[0][0]) for answer in sample["resps"]]
-        assert all(value < 0 for value in values)
-        best = max(range(len(values)), key=values.__getitem__)
-        assert sample["acc"] == float(best == int(sample["target"]))
+        values = [answer[0] for answer in sample["filtered_resps"]]
+        assert len(values) == 2 and all(value < 0 for value in values)
+        assert sample["acc"] == float(values.index(max(values)) == sample["target"])
 
 
-def test_generation_by_completions(tmp_path):
-    result = evaluate(tmp_path, "local_sums", "local-completions", "/v1/completions", tokenizer_backend="none")
+def test_the_ways_to_ask_agree():
+    found = [evaluate("local_colours", "local-completions", COMPLETIONS, batch_size=size, tokenizer_backend="remote")["samples"] for size in (1, 6)]
+    alone, together = ([sample["filtered_resps"] for sample in samples] for samples in found)
+    assert alone == together, "log-probabilities depend on what else is in the request"
+
+
+def test_generation_by_completions():
+    result = evaluate("local_sums", "local-completions", COMPLETIONS, tokenizer_backend="none")
     assert len(result["samples"]) == 6 and all(isinstance(sample["resps"][0][0], str) for sample in result["samples"])
 
 
-def sums(folder) -> dict:
-    return evaluate(folder, "local_sums", "local-chat-completions", "/v1/chat/completions", "--apply_chat_template", num_concurrent=3)
-
-
-def test_generation_by_chat(tmp_path):
-    result = sums(tmp_path)
-    assert len(result["samples"]) == 6 and 0 <= result["exact_match,number"] <= 1
+def test_generation_by_chat_from_the_command_line(tmp_path):
+    command = [
+        sys.executable, "-m", "lm_eval", "run", "--model", "local-chat-completions", "--model_args", f"model={MODEL},base_url={CHAT},num_concurrent=3",
+        "--include_path", str(HERE), "--tasks", "local_sums", "--apply_chat_template", "--output_path", str(tmp_path),
+    ]
+    run = subprocess.run(command, env=os.environ | OFFLINE, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    result = json.loads(next(tmp_path.rglob("results_*.json")).read_text())["results"]["local_sums"]
+    assert 0 <= result["exact_match,number"] <= 1
 
 
 @skill("adds numbers of one digit")
-def test_sums(tmp_path):
-    assert sums(tmp_path)["exact_match,number"] >= 0.5
+def test_sums():
+    assert evaluate("local_sums", "local-chat-completions", CHAT, chat=True)["exact_match,number"] >= 0.5

@@ -263,7 +263,9 @@ def test_sloppy_requests_are_understood():
     create(messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "name": "ann", "content": [{"type": "text", "text": "Hi"}]}])
     create(extra_body={"no_such_field": 1}, user="u", store=False, metadata={"a": "b"}, service_tier="auto", parallel_tool_calls=True)
     create(extra_body={"top_k": 5, "min_p": 0.01, "repetition_penalty": 1.1}, presence_penalty=0.5, frequency_penalty=0.5, top_p=0.9)
-    create(messages=HELLO + [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "user", "content": "Go on"}])
+    create(messages=HELLO + [{"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "audio": None, "function_call": None,
+                              "tool_calls": None}, {"role": "user", "content": "Go on"}])
+    create(messages=HELLO + [{"role": "assistant", "content": None, "reasoning_content": "Hm", "reasoning": "Hm"}, {"role": "user", "content": "Go on"}])
 
 
 def test_a_prefix_is_continued():

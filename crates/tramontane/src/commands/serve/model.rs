@@ -1,0 +1,129 @@
+//! Loading the model that is served, and generating its first token.
+
+use crate::app::{App, Served};
+use crate::args::ServeArgs;
+use crate::load::{self, CachePlan};
+use crate::sampling;
+use crate::words::Words;
+use anyhow::{Result, bail};
+use engine::{Engine, EngineConfig, Event, GenerateRequest, KvMemory};
+use kernels::PAGE_SIZE;
+use model::{Checkpoint, LanguageModel, Transformer};
+use std::path::Path;
+
+/// The architecture whose hosted names the server answers to.
+const ARCHITECTURE: &str = "mistral4";
+/// Names that clients of the hosted service use for it.
+const HOSTED_NAMES: [&str; 4] = [
+    "mistral-small-4",
+    "mistral-small-latest",
+    "mistral-small-2603",
+    "mistralai/Mistral-Small-4-119B-2603",
+];
+
+/// Loads the model, puts it in place, and makes sure that it generates.
+pub fn load(args: &ServeArgs, app: &App) -> Result<()> {
+    let loaded = load::model(&args.model)?;
+    let words = Words::of(&loaded.checkpoint)?;
+    let cache = cache_plan(args, &loaded.transformer)?;
+    let names = names(&loaded.checkpoint, &args.alias);
+    let advice = sampling::advice(&loaded.checkpoint)?;
+    let engine = Engine::start(
+        Box::new(loaded.transformer),
+        EngineConfig {
+            max_batch: args.max_batch,
+            max_queue: args.max_queue,
+            max_context: Some(cache.max_context),
+            kv_memory: KvMemory::Pages(cache.pages),
+            ..EngineConfig::default()
+        },
+    )?;
+    tracing::info!(model = %names[0], max_context = engine.max_context(), kv_pages = cache.pages, "loaded");
+    let served = app.serve(Served {
+        names,
+        engine,
+        words,
+        vision: None,
+        advice,
+    });
+    first_token(served)?;
+    app.now_ready();
+    tracing::info!("ready");
+    Ok(())
+}
+
+/// The cache: as large as asked, or a full context for each reply of a batch as far as memory allows.
+fn cache_plan(args: &ServeArgs, transformer: &Transformer) -> Result<CachePlan> {
+    let Some(asked) = args.kv_memory else {
+        return load::cache_plan(&args.model, transformer, args.max_batch);
+    };
+    let pages = asked / transformer.page_bytes().max(1);
+    let limit = transformer.max_context();
+    let context = args.model.ctx.unwrap_or(limit);
+    if context == 0 || context > limit {
+        bail!(
+            "--ctx {context}: expected 1 to {limit}, the model's context\nGive a number in that range"
+        );
+    }
+    if pages == 0 || (args.model.ctx.is_some() && pages * PAGE_SIZE < context) {
+        bail!(
+            "--kv-memory {}: a KV cache of {context} tokens takes {}\nGive more, or a smaller --ctx",
+            load::bytes(asked as u64),
+            load::bytes((context.div_ceil(PAGE_SIZE) * transformer.page_bytes()) as u64)
+        );
+    }
+    Ok(CachePlan {
+        max_context: context.min(pages * PAGE_SIZE),
+        pages,
+    })
+}
+
+/// The checkpoint's own name, then aliases.
+fn names(checkpoint: &Checkpoint, aliases: &[String]) -> Vec<String> {
+    let mut names = vec![own_name(&checkpoint.path)];
+    let is_hosted = checkpoint.config.architecture == ARCHITECTURE;
+    let hosted = HOSTED_NAMES
+        .iter()
+        .filter(|_| is_hosted)
+        .map(|name| (*name).to_owned());
+    for name in aliases.iter().cloned().chain(hosted) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The last part of a path: where on this machine the model lies is nobody's business.
+fn own_name(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_file = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    let name = if is_file {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
+    name.map_or_else(
+        || "model".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Generates one token, so that whoever is told "ready" can rely on it.
+fn first_token(served: &Served) -> Result<()> {
+    let prompt = served.words.raw_prompt("Hello")?;
+    let events = served.engine.submit(GenerateRequest {
+        max_tokens: Some(1),
+        ..GenerateRequest::new(prompt.ids)
+    })?;
+    for event in events {
+        match event {
+            Event::Token { .. } => return Ok(()),
+            Event::Failed(what) => bail!("the model does not generate: {what}"),
+            _ => {}
+        }
+    }
+    bail!("the model did not generate a token")
+}
