@@ -108,7 +108,7 @@ def table(results: list[dict]) -> str:
 
 def evaluate(model, encoder: Encoder, questions: list[dict], batch: int, limit: int) -> list[dict]:
     prepared = [(q, *encoded(encoder, q["request"])) for q in questions]
-    prepared.sort(key=lambda row: (row[0]["effort"], len(row[1])))
+    prepared.sort(key=lambda row: len(row[1]))
     results = []
     while prepared:
         take = 1
