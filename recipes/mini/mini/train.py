@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--tokens", type=float, default=200e6, help="the constant phase ends here")
     p.add_argument("--steps", type=int, default=0, help="stop, to be resumed, after this many steps in all; 0: no limit")
     p.add_argument("--curriculum", type=float, default=40e6, help="tokens over which the data move from easy to final")
+    p.add_argument("--level", type=float, help="hold the data at this place between easy (0) and final (1)")
     p.add_argument("--decay", action="store_true", help="run the decay phase from the constant phase's state")
     p.add_argument("--decay-tokens", type=float, default=15e6)
     p.add_argument("--decay-minutes", type=float, help="instead of --decay-tokens")
@@ -92,6 +93,9 @@ def done(a: argparse.Namespace, p: state.Progress) -> float:
 
 
 def curriculum(a: argparse.Namespace, p: state.Progress) -> float:
+    """How far the data have moved from easy to final."""
+    if a.level is not None:
+        return a.level
     return 1.0 if p.phase == "decay" else min(1.0, p.tokens / a.curriculum)
 
 
