@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-/// Longer requests say nothing new.
+/// Longer requests and images say nothing new.
 const LONGEST: usize = 8 << 10;
 
 /// Every which row of the requests is taken.
@@ -21,7 +21,24 @@ pub fn write_all(fixtures: &Path, corpus: &Path) -> io::Result<()> {
     requests(&fixtures.join("chat"), &corpus.join("request"))?;
     replies(&corpus.join("reply"))?;
     vocabularies(&fixtures.join("vocabulary"), &corpus.join("vocabulary"))?;
-    templates(&fixtures.join("vocabulary"), &corpus.join("template"))
+    templates(&fixtures.join("vocabulary"), &corpus.join("template"))?;
+    images(&fixtures.join("images"), &corpus.join("image"))
+}
+
+/// The small ones of the committed images: every kind is among them.
+fn images(fixtures: &Path, folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(fixtures)? {
+        let path = entry?.path();
+        let bytes = fs::read(&path)?;
+        let is_image = path
+            .extension()
+            .is_some_and(|kind| kind != "jsonl" && kind != "md");
+        if is_image && bytes.len() <= LONGEST {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            write(folder, &name, &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// The single bytes and a few more tokens.
