@@ -4,8 +4,8 @@ usage: python scripted_model.py FOLDER          (standard library only)
 
 It is a `mistral4` with a vision tower and a 4096-token Tekken. The residual stream holds one coordinate for the class of
 the last token; the head turns it into the next class, so text is a chain of word classes that ends after a dozen words.
-Three attention heads look back for one token each, and so the model
-- thinks when the prompt says effort high, and closes the thought,
+Two attention heads look back for one token each, and so the model
+- thinks when the prompt says effort high, in words of its own, and closes the thought,
 - calls a tool when tools were offered and no result is there yet,
 - otherwise answers with words, now and then with a letter of two bytes or a face of four, each byte a token.
 With it every point of the protocol can be checked, and nothing that needs knowledge.
@@ -34,13 +34,13 @@ SPECIALS = dict(enumerate(
 )) | {32: "[ARGS]", 33: "[CALL_ID]", 34: "[THINK]", 35: "[/THINK]", 36: "[MODEL_SETTINGS]", 37: "[/MODEL_SETTINGS]"}
 
 # Classes of tokens; each is a coordinate of the residual stream.
-NUM_WORD_CLASSES = 6
-WORDS = [f"word{i}" for i in range(NUM_WORD_CLASSES)]
+WORDS = [f"word{i}" for i in range(6)]
+THOUGHTS = [f"thought{i}" for i in range(6)]  # words that are only thought
 BYTES = {b"\xc3": "e1", b"\xa9": "e2", b"\xf0": "face1", b"\x9f": "face2", b"\x98": "face3", b"\x80": "face4"}
 MARKS = {b'"': "quote", b"{": "open", b"[": "open", b"}": "close", b"]": "close", b":": "colon", b",": "comma", b" ": "space"}
 BY_ID = {2: "end", 4: "start", 6: "tools", 8: "results", 9: "call", 32: "args", 34: "think", 35: "thought"}
-CLASSES = ["other", *WORDS, *BYTES.values(), *MARKS.values(), *BY_ID.values(), "high", "digit", "sign"]
-CONSTANT, OFFERED, HIGH, THINKING = 48, 49, 50, 51  # a one, and what the three heads have seen
+CLASSES = ["other", *WORDS, *THOUGHTS, *BYTES.values(), *MARKS.values(), *BY_ID.values(), "high", "digit", "sign"]
+CONSTANT, OFFERED, HIGH = 48, 49, 50  # a one, and what the two heads have seen
 SEEN = 0.5
 SCALE = 5.3  # what the final norm multiplies by, about
 
@@ -58,14 +58,17 @@ def transitions():
         row = table[word]
         row.update(AFTER_WORD)
         row.update({other: -1.5 for other in WORDS})
-        last = i == NUM_WORD_CLASSES - 1
-        row.update({"end": 2.5} if last else {WORDS[i + 1]: 1.5, "end": -5.0})
-        if last:
-            row["quote"] = -1.0  # the end of a string, where JSON is asked for
-        row["args"] = -34.0 + (1.0 if last else -4.0)  # after a tool's name; `offered` makes up for the 34
-        row["thought"] = NEVER + (4.0 if last else -4.0)  # `thinking` makes up for the 60
-    for name in ("start", "results", "thought", "think", "sign", "comma", "e2", "face4", "other", "space", "high"):
+        if i < len(WORDS) - 1:
+            row.update({WORDS[i + 1]: 1.5, "end": -5.0, "args": -34.0 - 4.0})  # `offered` makes up for the 34
+        else:
+            row.update({"end": 2.5, "args": -34.0 + 1.0, "quote": -1.0})  # the quote ends a string, where JSON is asked for
+    for i, thought in enumerate(THOUGHTS):
+        row = table[thought]
+        row.update({other: -1.5 for other in THOUGHTS} | {"end": NEVER})
+        row.update({"thought": 2.5} if i == len(THOUGHTS) - 1 else {THOUGHTS[i + 1]: 1.5})
+    for name in ("start", "results", "thought", "sign", "comma", "e2", "face4", "other", "space", "high"):
         table[name].update({word: 0.0 for word in WORDS})
+    table["think"].update({THOUGHTS[0]: 3.0} | {"end": NEVER})
     table["start"]["call"] = table["thought"]["call"] = -34.0 + 10.0
     table["start"]["think"] = NEVER + 20.0
     table["e1"]["e2"] = table["face1"]["face2"] = table["face2"]["face3"] = table["face3"]["face4"] = 20.0
@@ -102,7 +105,7 @@ def class_of(token: bytes, rank: int) -> str:
         return "digit"
     letters = token.removeprefix(b" ")
     if letters.isalpha() and letters.isascii() and letters.islower():
-        return WORDS[rank % NUM_WORD_CLASSES]
+        return (WORDS + THOUGHTS)[rank % 12]
     return "sign" if token in (b".", b"!", b"?", b"-") else "other"
 
 
@@ -122,19 +125,19 @@ def noise(generator, *shape, size=0.05):
     return {"shape": list(shape), "values": array("f", [generator.gauss(0, size) for _ in range(math.prod(shape))])}
 
 
-HEADS, NOPE, ROPE, VALUE, Q_RANK, KV_RANK, EXPERTS, EXPERT_WIDTH = 3, 8, 16, 24, 8, 8, 4, 16
+HEADS, NOPE, ROPE, VALUE, Q_RANK, KV_RANK, EXPERTS, EXPERT_WIDTH = 2, 8, 16, 24, 8, 8, 4, 16
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 8}
 
 
 def attention(prefix):
-    """Three heads; a head's key is large at the token it looks for, and its value says that it found one."""
+    """Two heads; a head's key is large at the token it looks for, and its value says that it found one."""
     q_a, q_b = zeros(Q_RANK, HIDDEN), zeros(HEADS * (NOPE + ROPE), Q_RANK)
     kv_a, kv_b = zeros(KV_RANK + ROPE, HIDDEN), zeros(HEADS * (NOPE + VALUE), KV_RANK)
     out = zeros(HIDDEN, HEADS * VALUE)
     put(q_a, 0, CONSTANT, 1.0)
     put(kv_a, 0, CONSTANT, 1.0)
     # feature <- (the token that raises it, the later token that cancels it)
-    looks = {OFFERED: ("tools", "results"), HIGH: ("high", None), THINKING: ("think", "thought")}
+    looks = {OFFERED: ("tools", "results"), HIGH: ("high", None)}
     latent, strength = 1, 22.0
     for head, (feature, (raised, cancelled)) in enumerate(looks.items()):
         put(q_b, head * (NOPE + ROPE), 0, 1.0)
@@ -155,7 +158,7 @@ def attention(prefix):
 def text_tensors(tokens, generator):
     classes = [BY_ID.get(i, "other") for i in range(NUM_SPECIAL)] + [class_of(t, rank) for rank, t in enumerate(tokens)]
     embed, head, table = zeros(VOCAB_SIZE, HIDDEN), zeros(VOCAB_SIZE, HIDDEN), transitions()
-    boosts = {"call": {OFFERED: 34.0}, "args": {OFFERED: 34.0}, "think": {HIGH: 60.0}, "thought": {THINKING: 60.0}, "end": {THINKING: -40.0}}
+    boosts = {"call": {OFFERED: 34.0}, "args": {OFFERED: 34.0}, "think": {HIGH: 60.0}}
     seen_before: dict[str, int] = {}
     for token in generator.sample(range(VOCAB_SIZE), VOCAB_SIZE):
         name = classes[token]

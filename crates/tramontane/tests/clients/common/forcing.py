@@ -52,10 +52,13 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         received = b""
-        while part := reply.read1(65536):
-            received += part
-            self.wfile.write(part)
-            self.wfile.flush()
+        try:
+            while part := reply.read1(65536):
+                received += part
+                self.wfile.write(part)
+                self.wfile.flush()
+        except OSError:  # the agent left: so does the proxy, and the server's sequence ends
+            upstream.close()
         self.server.replies.append((reply.status, received.decode("utf-8", "replace")))
         self.close_connection = True
 
