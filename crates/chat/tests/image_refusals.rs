@@ -207,6 +207,17 @@ fn refusals_say_what_was_expected_and_got() {
     }
 }
 
+#[test]
+fn settings_that_make_huge_images_are_refused() {
+    let config = ImageConfig {
+        patch_size: 1 << 20,
+        ..SMALL_4
+    };
+    let refused = image::pixels(&file("jpeg-28x28.jpg"), config, "here").map(|_| ());
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("2097152 x 2097152 pixels"), "{message}");
+}
+
 /// From a request to pixels: labels say nothing, and a damaged image is refused by its place.
 #[test]
 fn a_prompt_s_images_become_pixels_or_are_refused_by_name() {

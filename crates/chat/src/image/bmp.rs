@@ -46,6 +46,8 @@ const RUNS_OF_BYTES: u32 = 1;
 const RUNS_OF_NIBBLES: u32 = 2;
 const MASKS: u32 = 3;
 
+const CUT_HEADER: &str = "the file ends within its header";
+
 /// What the header says of the pixels.
 struct Layout {
     bits: u32,
@@ -56,31 +58,37 @@ struct Layout {
     pixels: Pixels,
 }
 
+/// Where a palette lies: its place, how many colours, and the bytes of each.
+struct PalettePlace {
+    at: usize,
+    colours: usize,
+    entry: usize,
+}
+
 impl Layout {
     fn read(file: &[u8]) -> Result<Self, String> {
-        let header = little(file, 14, 4).unwrap_or(0);
+        let header = little(file, 14, 4).unwrap_or(0) as usize;
         let is_windows = matches!(header, 40 | 52 | 56 | 64 | 108 | 124);
         if header != 12 && !is_windows {
             return Err(format!(
                 "its header has {header} bytes; expected 12, 40, 52, 56, 64, 108 or 124"
             ));
         }
-        let cut = "the file ends within its header";
-        if file.len() < 14 + header as usize {
-            return Err(cut.to_owned());
+        if file.len() < 14 + header {
+            return Err(CUT_HEADER.to_owned());
         }
-        let number = |at, bytes| little(file, at, bytes).ok_or(cut);
+        let number = |at, bytes| little(file, at, bytes).ok_or(CUT_HEADER);
         let (bits, compression, colours, entry) = if is_windows {
             (number(28, 2)?, number(30, 4)?, number(46, 4)?, 4)
         } else {
             (number(24, 2)?, PLAIN, 0, 3)
         };
-        let has_palette = matches!(bits, 1 | 4 | 8);
-        let colours = match colours {
-            0 if has_palette => 1 << bits,
-            given => given as usize,
+        let colours = match (bits, colours) {
+            (1 | 4 | 8, 0) => 1 << bits,
+            (1 | 4 | 8, given) => given as usize,
+            _ => 0,
         };
-        if has_palette && colours > 65536 {
+        if colours > 65536 {
             return Err(format!(
                 "its palette has {colours} colours; expected at most 65536"
             ));
@@ -91,50 +99,62 @@ impl Layout {
         } else {
             0
         };
-        let palette_at = 14 + header as usize + masks;
-        let palette_bytes = if has_palette { colours * entry } else { 0 };
-        let palette_end = (palette_at + palette_bytes).min(file.len());
-        let offset = match number(10, 4)? as usize {
-            0 => palette_at + palette_bytes,
-            // Some writers forget the palette.
-            at if at == 14 + header as usize && has_palette => at + palette_bytes,
-            at => at,
+        let palette = PalettePlace {
+            at: 14 + header + masks,
+            colours,
+            entry,
         };
-        let pixels = match (bits, compression) {
-            (1 | 4 | 8, PLAIN) | (8, RUNS_OF_BYTES) | (4, RUNS_OF_NIBBLES) => {
-                let bytes = file.get(palette_at..palette_end).unwrap_or_default();
-                Pixels::Indexed {
-                    bits: bits as u8,
-                    palette: Box::new(palette_of(bytes, entry, |bgr| [bgr[2], bgr[1], bgr[0]])),
-                }
-            }
-            (16, PLAIN) => Pixels::Fields(FIELDS_555),
-            (24 | 32, PLAIN) => Pixels::Bytes {
-                step: bits as usize / 8,
-                rgb: [2, 1, 0],
-                alpha: None,
-            },
-            (16 | 24 | 32, MASKS) => {
-                let count = if header >= 56 { 4 } else { 3 };
-                let mut masks = [0; 4];
-                for (index, mask) in masks.iter_mut().enumerate().take(count) {
-                    *mask = number(54 + 4 * index, 4)?;
-                }
-                masked(bits, masks)?
-            }
-            _ => {
-                return Err(format!(
-                    "it has {bits} bits a pixel and compression {compression}, a pair that is not read"
-                ));
-            }
+        let offset = match number(10, 4)? as usize {
+            0 => palette.at + colours * entry,
+            // Some writers forget the palette.
+            at if at == 14 + header => at + colours * entry,
+            at => at,
         };
         Ok(Self {
             bits,
             compression,
             top_down: is_windows && file[25] == 0xff,
             offset,
-            pixels,
+            pixels: Pixels::read(file, header, (bits, compression), &palette)?,
         })
+    }
+}
+
+impl Pixels {
+    fn read(
+        file: &[u8],
+        header: usize,
+        (bits, compression): (u32, u32),
+        palette: &PalettePlace,
+    ) -> Result<Self, String> {
+        match (bits, compression) {
+            (1 | 4 | 8, PLAIN) | (8, RUNS_OF_BYTES) | (4, RUNS_OF_NIBBLES) => {
+                let until = (palette.at + palette.colours * palette.entry).min(file.len());
+                let bytes = file.get(palette.at..until).unwrap_or_default();
+                let colours = palette_of(bytes, palette.entry, |bgr| [bgr[2], bgr[1], bgr[0]]);
+                Ok(Self::Indexed {
+                    bits: bits as u8,
+                    palette: Box::new(colours),
+                })
+            }
+            (16, PLAIN) => Ok(Self::Fields(FIELDS_555)),
+            (24 | 32, PLAIN) => Ok(Self::Bytes {
+                step: bits as usize / 8,
+                rgb: [2, 1, 0],
+                alpha: None,
+            }),
+            (16 | 24 | 32, MASKS) => {
+                let count = if header >= 56 { 4 } else { 3 };
+                let mut masks = [0; 4];
+                for (index, mask) in masks.iter_mut().enumerate().take(count) {
+                    *mask = little(file, 54 + 4 * index, 4).ok_or(CUT_HEADER)?;
+                }
+                masked(bits, masks)
+            }
+            _ => Err(format!(
+                "it has {bits} bits a pixel and compression {compression}, a pair that is not read"
+            )),
+        }
     }
 }
 

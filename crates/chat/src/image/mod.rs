@@ -107,6 +107,15 @@ pub fn size_in_pixels(file: &[u8], place: &str) -> Result<(u32, u32), ChatError>
 pub fn pixels(file: &[u8], config: ImageConfig, place: &str) -> Result<Pixels, ChatError> {
     let (format, size) = header(file, place)?;
     let (width, height) = ImageGrid::of_size(size.0, size.1, config).size_in_pixels(config);
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(refused(
+            place,
+            &format!(
+                "the tokenizer's image settings resize the image to {width} x {height} pixels; expected at most \
+                 {MAX_PIXELS} in all"
+            ),
+        ));
+    }
     let decoded = (format.rows)(file, size)
         .and_then(|mut rows| resize::normalised(&mut *rows, size, (width, height)));
     let data = decoded.map_err(|reason| {

@@ -8,6 +8,9 @@ use super::{MAX_DECODE_BYTES, Rows, big, decode_memory};
 use png::{BitDepth, ColorType, Info, Transformations};
 use std::io::Cursor;
 
+/// An animation may say so of its first frame.
+const OTHER_SIZE: &str = "its image data has another size than its header says";
+
 pub(super) fn is(file: &[u8]) -> bool {
     file.starts_with(b"\x89PNG\r\n\x1a\n")
 }
@@ -30,21 +33,25 @@ pub(super) fn rows(file: &[u8], size: (u32, u32)) -> Result<Box<dyn Rows + '_>, 
     }
     let mut reader = decoder.read_info().map_err(refused)?;
     let samples = samples(reader.info())?;
+    let line_bytes = reader.output_line_size(size.0).ok_or(OTHER_SIZE)?;
     if !reader.info().interlaced {
         return Ok(Box::new(Streamed {
             reader,
             samples,
+            line_bytes,
             rows_left: size.1,
         }));
     }
-    let line_bytes = reader.output_line_size(size.0).unwrap_or(usize::MAX);
     let bytes = line_bytes as u64 * u64::from(size.1);
     decode_memory(bytes, MAX_DECODE_BYTES)?;
     if !has_all_data(file) {
         return Err("the file ends within its image data".to_owned());
     }
     let mut lines = vec![0; bytes as usize];
-    reader.next_frame(&mut lines).map_err(refused)?;
+    let decoded = reader.next_frame(&mut lines).map_err(refused)?;
+    if (decoded.width, decoded.height) != size || decoded.line_size != line_bytes {
+        return Err(OTHER_SIZE.to_owned());
+    }
     Ok(Box::new(Whole {
         lines,
         line_bytes,
@@ -143,6 +150,7 @@ impl Samples {
 struct Streamed<'a> {
     reader: png::Reader<Cursor<&'a [u8]>>,
     samples: Samples,
+    line_bytes: usize,
     rows_left: u32,
 }
 
@@ -150,7 +158,9 @@ impl Rows for Streamed<'_> {
     fn next(&mut self, rgb: &mut [u8]) -> Result<(), String> {
         let refused = |error: png::DecodingError| error.to_string();
         let row = self.reader.next_row().map_err(refused)?;
-        let row = row.ok_or("it has fewer rows than its header says")?;
+        let row = row
+            .filter(|row| row.data().len() == self.line_bytes)
+            .ok_or(OTHER_SIZE)?;
         self.samples.to_rgb(row.data(), rgb);
         self.rows_left -= 1;
         if self.rows_left == 0 {
