@@ -3,8 +3,8 @@
 
 use crate::api::metrics::Metrics;
 use crate::error::{ApiError, Kind};
-use crate::generate::Vision;
 use crate::sampling::Advice;
+use crate::vision::Eyes;
 use crate::words::Words;
 use engine::Engine;
 use std::sync::OnceLock;
@@ -48,8 +48,8 @@ pub struct Served {
     pub engine: Engine,
     /// Its text side.
     pub words: Words,
-    /// Its part that sees, if it has one.
-    pub vision: Option<Box<dyn Vision>>,
+    /// Its vision tower, if it has one.
+    pub eyes: Option<Eyes>,
     /// Sampling that its makers advise.
     pub advice: Advice,
 }

@@ -66,6 +66,9 @@ pub struct ModelArgs {
     /// A checkpoint: a Hugging Face directory, or a .gguf file (of a split one, the first part)
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
+    /// The vision tower of a .gguf file (llama.cpp's mmproj file)
+    #[arg(long, value_name = "FILE")]
+    pub mmproj: Option<PathBuf>,
     /// Threads [default: physical cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -76,7 +79,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "TYPE")]
     pub kv_type: Option<KvTypeArg>,
     /// Instruction set; amx is not in this version yet [default: the best here]
-    #[arg(long, value_name = "ISA", value_parser = ["scalar", "avx2", "avx512", "amx"])]
+    #[arg(long, value_name = "ISA", value_parser = ["scalar", "avx2", "avx512", "avx512-bf16", "amx"])]
     pub isa: Option<String>,
     /// Whose scale goes on attention scores: the maker's, or that of transformers 5.23 and llama.cpp
     #[arg(long, value_name = "WHOSE", default_value = "vendor")]
@@ -128,6 +131,9 @@ pub struct RunArgs {
     /// System message
     #[arg(long, value_name = "S")]
     pub system: Option<String>,
+    /// An image to ask about: a file, or a data: URL (may be given several times)
+    #[arg(long, value_name = "FILE|URL")]
+    pub image: Vec<String>,
     /// Whether the model thinks before it answers
     #[arg(long, value_name = "EFFORT")]
     pub effort: Option<Effort>,

@@ -2,6 +2,7 @@
 //!
 //! A message says what, where, expected and got, and never a path of this machine. Must not know: endpoints.
 
+use crate::vision::VisionError;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use chat::ChatError;
@@ -278,6 +279,15 @@ impl ApiError {
             _ => {}
         }
         response
+    }
+}
+
+impl From<VisionError> for ApiError {
+    fn from(error: VisionError) -> Self {
+        match error {
+            VisionError::Image(error) => error.into(),
+            VisionError::Model(error) => ApiError::new(Kind::Engine, error.to_string()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the same [`News`] that a stream sends on. Must not know: HTTP, terminals, or how news is shown.
 
 use crate::grammar::Grammar;
+use crate::vision::{Eyes, VisionError};
 use crate::words::{Reader, Reading, Words};
 use chat::format::parse::{Delta, FinishReason, Reply, TokenCounts};
 use chat::stop::StopMatcher;
@@ -13,15 +14,6 @@ use engine::{
     TokenLogprobs, Usage,
 };
 use std::collections::VecDeque;
-
-/// Turns a prompt's images into the rows that stand for them.
-pub trait Vision: Send + Sync {
-    /// The rows of every image of `prompt`, in order.
-    ///
-    /// # Errors
-    /// An image whose pixels cannot be read.
-    fn embed(&self, prompt: &Prompt) -> Result<Vec<EmbeddingSpan>, ChatError>;
-}
 
 /// How a reply is generated.
 #[derive(Clone, Debug)]
@@ -50,17 +42,17 @@ impl Settings {
 /// The engine's request for the reply to `prompt`, which is the `choice`th reply that its sender asked for.
 ///
 /// # Errors
-/// A prompt with images, if there is no `vision` or it cannot read them.
+/// A prompt with images, if there are no `eyes` or they cannot see them.
 pub fn request(
     words: &Words,
-    vision: Option<&dyn Vision>,
+    eyes: Option<&Eyes>,
     prompt: &Prompt,
     grammar: Option<&Grammar>,
     settings: &Settings,
     choice: u32,
-) -> Result<GenerateRequest, ChatError> {
+) -> Result<GenerateRequest, VisionError> {
     Ok(GenerateRequest {
-        embeddings: embeddings(vision, prompt)?,
+        embeddings: embeddings(eyes, prompt)?,
         max_tokens: settings.max_tokens,
         stop_tokens: stop_tokens(words, settings),
         constraint: grammar.map(Grammar::begin),
@@ -81,16 +73,15 @@ fn stop_tokens(words: &Words, settings: &Settings) -> Vec<TokenId> {
 }
 
 /// The rows that stand for a prompt's images: the one place where pixels meet the model.
-fn embeddings(
-    vision: Option<&dyn Vision>,
-    prompt: &Prompt,
-) -> Result<Vec<EmbeddingSpan>, ChatError> {
-    match (vision, prompt.images.first()) {
+fn embeddings(eyes: Option<&Eyes>, prompt: &Prompt) -> Result<Vec<EmbeddingSpan>, VisionError> {
+    match (eyes, prompt.images.first()) {
         (_, None) => Ok(Vec::new()),
-        (Some(vision), _) => vision.embed(prompt),
-        (None, Some(image)) => Err(ChatError::UnsupportedTokenizerFeature(format!(
-            "messages[{}].content[{}]: an image, but this checkpoint has no part that sees; send text only",
-            image.message, image.chunk
+        (Some(eyes), _) => eyes.see(prompt),
+        (None, Some(image)) => Err(VisionError::Image(ChatError::UnsupportedTokenizerFeature(
+            format!(
+                "{}: an image, but this checkpoint has no vision tower; send text only",
+                image.place()
+            ),
         ))),
     }
 }

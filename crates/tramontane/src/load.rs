@@ -2,11 +2,14 @@
 
 use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
 use crate::machine;
+use crate::vision::Eyes;
+use crate::words::Words;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use kernels::{CacheLayout, Cpu, Format, Isa, KvType, PAGE_SIZE};
 use model::{
-    Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, Transformer, Weights,
+    Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, Transformer, Vision,
+    VisionCheckpoint, Weights,
 };
 use serde::de::DeserializeOwned;
 use std::io::{self, IsTerminal, Read, stderr};
@@ -83,6 +86,41 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
         cpu,
         transformer,
     })
+}
+
+/// The model's vision tower, if it has one: in its directory, or in the file of `--mmproj`.
+pub fn eyes(args: &ModelArgs, loaded: &Loaded, words: &Words) -> Result<Option<Eyes>> {
+    let Some(eyes) = tower(args, loaded)? else {
+        return Ok(None);
+    };
+    eyes.check_layout(words.image_config())?;
+    Ok(Some(eyes))
+}
+
+/// As [`eyes`], for a model that runs without a tokenizer.
+pub fn tower(args: &ModelArgs, loaded: &Loaded) -> Result<Option<Eyes>> {
+    let Some(found) = vision(args, &loaded.checkpoint)? else {
+        return Ok(None);
+    };
+    let vision = Vision::new(loaded.cpu.clone(), found.config.clone(), found.load()?);
+    if !args.quiet {
+        eprintln!("{}", vision.describe());
+        let notes = &found.config.notes;
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
+    }
+    Ok(Some(Eyes::new(vision)))
+}
+
+/// Opens the vision part of a checkpoint, if there is one.
+pub fn vision(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<VisionCheckpoint>> {
+    match &args.mmproj {
+        None => Ok(checkpoint.vision()?),
+        Some(_) if checkpoint.gguf().is_none() => bail!(
+            "--mmproj goes with a .gguf file; {} holds its vision tower itself\nLeave the flag out",
+            checkpoint.path.display()
+        ),
+        Some(path) => Ok(Some(model::open_mmproj(path, &checkpoint.config)?)),
+    }
 }
 
 fn announce(checkpoint: &Checkpoint, cpu: &Cpu) {

@@ -13,6 +13,7 @@ mod load;
 mod machine;
 mod sampling;
 mod screen;
+mod vision;
 mod words;
 
 use args::{Cli, Command};

@@ -90,7 +90,9 @@ impl Eyes {
         let files = files.collect::<Result<Vec<_>, ChatError>>()?;
         let seen = self.rows(&files)?;
         let slots = prompt.images.iter().zip(seen);
-        Ok(slots.flat_map(|(slot, source)| spans(slot.start, slot.grid, source)).collect())
+        Ok(slots
+            .flat_map(|(slot, source)| spans(slot.start, slot.grid, source))
+            .collect())
     }
 
     /// The rows of image files for a prompt of ids: they fill the runs of image tokens in order.
@@ -107,7 +109,9 @@ impl Eyes {
             let mut first_row = 0;
             while first_row < source.rows.len() / width {
                 let Some((first, count)) = runs.next() else {
-                    bail!("images[{index}] has more rows than there are image tokens (id {IMAGE_TOKEN}) left for it");
+                    bail!(
+                        "images[{index}] has more rows than there are image tokens (id {IMAGE_TOKEN}) left for it"
+                    );
                 };
                 if first_row + count > source.rows.len() / width {
                     bail!(
@@ -116,14 +120,21 @@ impl Eyes {
                     );
                 }
                 let source = Arc::clone(&source);
-                spans.push(EmbeddingSpan { first, count, first_row, source });
+                spans.push(EmbeddingSpan {
+                    first,
+                    count,
+                    first_row,
+                    source,
+                });
                 first_row += count;
             }
         }
         match runs.next() {
             None => Ok(spans),
             Some((first, count)) => {
-                bail!("{count} image tokens (id {IMAGE_TOKEN}) at {first} have no image; give it in \"images\"")
+                bail!(
+                    "{count} image tokens (id {IMAGE_TOKEN}) at {first} have no image; give it in \"images\""
+                )
             }
         }
     }
@@ -161,7 +172,9 @@ impl Eyes {
         let mut call: Vec<([u8; 32], Pixels)> = Vec::new();
         let mut num_pixels = 0;
         for file in files {
-            if seen.contains_key(&file.digest) || call.iter().any(|(digest, _)| *digest == file.digest) {
+            if seen.contains_key(&file.digest)
+                || call.iter().any(|(digest, _)| *digest == file.digest)
+            {
                 continue;
             }
             let pixels = image::pixels(&file.bytes, self.image_config(), &file.place)?;
@@ -210,12 +223,20 @@ impl Eyes {
 impl File {
     fn new(bytes: Vec<u8>, place: String) -> File {
         let digest = image::digest(&bytes);
-        File { bytes, digest, place }
+        File {
+            bytes,
+            digest,
+            place,
+        }
     }
 }
 
 /// An image's rows of tokens, each followed by one token that is not replaced.
-fn spans(start: usize, grid: ImageGrid, source: Arc<Embeddings>) -> impl Iterator<Item = EmbeddingSpan> {
+fn spans(
+    start: usize,
+    grid: ImageGrid,
+    source: Arc<Embeddings>,
+) -> impl Iterator<Item = EmbeddingSpan> {
     let (width, height) = (grid.width as usize, grid.height as usize);
     (0..height).map(move |row| EmbeddingSpan {
         first: start + row * (width + 1),
@@ -253,14 +274,19 @@ impl Cache {
     }
 
     fn get(&self, digest: &[u8; 32]) -> Option<Arc<Embeddings>> {
-        self.entries.iter().find(|entry| entry.digest == *digest).cloned()
+        self.entries
+            .iter()
+            .find(|entry| entry.digest == *digest)
+            .cloned()
     }
 
     /// Makes it the newest, and gives up what no longer fits.
     fn put(&mut self, newest: &Arc<Embeddings>) {
         self.entries.retain(|entry| entry.digest != newest.digest);
         self.entries.push(Arc::clone(newest));
-        let bytes = |entries: &[Arc<Embeddings>]| -> usize { entries.iter().map(|e| size_of_val(&*e.rows)).sum() };
+        let bytes = |entries: &[Arc<Embeddings>]| -> usize {
+            entries.iter().map(|e| size_of_val(&*e.rows)).sum()
+        };
         while bytes(&self.entries) > self.max_bytes {
             self.entries.remove(0);
         }
@@ -287,9 +313,15 @@ mod tests {
 
     #[test]
     fn an_image_is_laid_out_row_by_row() {
-        let grid = ImageGrid { width: 3, height: 2 };
+        let grid = ImageGrid {
+            width: 3,
+            height: 2,
+        };
         let spans: Vec<EmbeddingSpan> = spans(5, grid, rows(1, 6)).collect();
-        let places: Vec<_> = spans.iter().map(|s| (s.first, s.count, s.first_row)).collect();
+        let places: Vec<_> = spans
+            .iter()
+            .map(|s| (s.first, s.count, s.first_row))
+            .collect();
         assert_eq!(places, [(5, 3, 0), (9, 3, 3)]);
     }
 
@@ -299,7 +331,10 @@ mod tests {
         for (digest, count) in [(1, 4), (2, 4), (1, 4), (3, 4)] {
             cache.put(&rows(digest, count));
         }
-        assert_eq!([1, 2, 3].map(|digest| cache.get(&[digest; 32]).is_some()), [true, false, true]);
+        assert_eq!(
+            [1, 2, 3].map(|digest| cache.get(&[digest; 32]).is_some()),
+            [true, false, true]
+        );
         // One that is larger than the whole cache is used and not kept.
         cache.put(&rows(4, 11));
         assert!(cache.entries.is_empty());

@@ -16,7 +16,7 @@ use chat::format::parse::{ReplyParser, TokenCounts};
 use chat::json::{self, Object};
 use chat::message::{ReasoningEffort, Tool};
 use chat::request::Request;
-use chat::tekken::{EffortSetting, SpecialPolicy, Version};
+use chat::tekken::{EffortSetting, ImageConfig, SpecialPolicy, Version};
 use chat::template::Template;
 use chat::vocabulary::{self, TokenizerConfig, Vocabulary};
 use chat::{ChatError, Prompt, Tekken, TokenId};
@@ -110,6 +110,14 @@ impl Words {
             tekken,
             grammars: OnceLock::new(),
         }))
+    }
+
+    /// How images are laid out in prompts, if they can be.
+    pub fn image_config(&self) -> Option<ImageConfig> {
+        match self {
+            Words::Mistral(mistral) => mistral.tekken.image(),
+            Words::Other(_) => None,
+        }
     }
 
     /// The ids of text alone: no begin token, special tokens not parsed.

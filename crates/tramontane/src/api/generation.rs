@@ -75,10 +75,9 @@ impl Generation {
         let (sender, events) = unbounded_channel();
         let mut wanted = Vec::with_capacity(num_replies);
         for prompt in &job.prompts {
-            let vision = served.vision.as_deref();
             let request = generate::request(
                 &served.words,
-                vision,
+                served.eyes.as_ref(),
                 prompt,
                 job.grammar.as_ref(),
                 &job.settings,

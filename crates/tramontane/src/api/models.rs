@@ -73,7 +73,7 @@ fn card(app: &App, served: &Served, name: &str) -> Value {
             "reasoning": served.words.has_effort(),
             "completion_fim": false,
             "fine_tuning": false,
-            "vision": served.vision.is_some(),
+            "vision": served.eyes.is_some(),
             "ocr": false,
             "classification": false,
             "moderation": false,

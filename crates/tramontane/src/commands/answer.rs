@@ -3,6 +3,7 @@
 use crate::generate::{self, End, Settings, Teller, Whole};
 use crate::grammar::Grammar;
 use crate::interrupt::Interrupt;
+use crate::vision::Eyes;
 use crate::words::Words;
 use anyhow::{Result, bail};
 use chat::Prompt;
@@ -33,6 +34,7 @@ pub struct Cost {
 pub fn reply(
     engine: &Engine,
     words: &Words,
+    eyes: Option<&Eyes>,
     prompt: &Prompt,
     grammar: Option<Grammar>,
     settings: &Settings,
@@ -49,7 +51,7 @@ pub fn reply(
         },
         ..settings.clone()
     };
-    let request = generate::request(words, None, prompt, grammar.as_ref(), &settings, 0)?;
+    let request = generate::request(words, eyes, prompt, grammar.as_ref(), &settings, 0)?;
     let mut teller = Teller::new(words, prompt, &settings)?;
     let mut whole = Whole::new();
     let mut usage = Usage {

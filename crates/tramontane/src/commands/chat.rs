@@ -1,5 +1,6 @@
 //! The interactive chat of `run`: lines with history, `/commands`, and a conversation that grows.
 
+use super::attach;
 use super::run::Session;
 use crate::args::RunArgs;
 use crate::words::Conversation;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 const HELP: &str = "\
 /effort none|high  whether the model thinks first
+/image FILE        shows an image with the next message
 /system TEXT       sets the system message and starts anew
 /reset             starts anew, keeping the system message
 /save FILE         writes the conversation as JSON, as a chat request has it
@@ -30,6 +32,11 @@ enum Line {
 pub fn run(args: &RunArgs, session: Session, start: Conversation) -> Result<()> {
     let mut editor = DefaultEditor::new()?;
     let mut conversation = start;
+    let mut images = args
+        .image
+        .iter()
+        .map(|image| attach::image(image))
+        .collect::<Result<Vec<_>>>()?;
     eprintln!(
         "Context {} tokens. /help lists the commands.",
         session.max_context
@@ -38,6 +45,10 @@ pub fn run(args: &RunArgs, session: Session, start: Conversation) -> Result<()> 
         session.interrupt.reset();
         match line {
             Line::Command { name, .. } if name == "quit" || name == "exit" => break,
+            Line::Command { name, argument } if name == "image" => match attach::image(&argument) {
+                Ok(image) => images.push(image),
+                Err(error) => eprintln!("{error:#}"),
+            },
             Line::Command { name, argument } => {
                 if let Err(error) = command(&name, &argument, &mut conversation, &session) {
                     eprintln!("{error:#}");
@@ -48,7 +59,7 @@ pub fn run(args: &RunArgs, session: Session, start: Conversation) -> Result<()> 
                 let before = conversation.messages.len();
                 conversation
                     .messages
-                    .push(json!({"role": "user", "content": text}));
+                    .push(attach::message(std::mem::take(&mut images), &text));
                 // A turn that fails is taken back, so that the chat can go on.
                 if let Err(error) = turn(args, &session, &mut conversation, &mut editor) {
                     conversation.messages.truncate(before);

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod answer;
+mod attach;
 pub mod bench;
 mod chat;
 pub mod inspect;

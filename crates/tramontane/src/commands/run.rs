@@ -1,6 +1,7 @@
 //! `run`: one reply, or a chat when no prompt is given on a terminal.
 
 use super::answer::{self, Cost};
+use super::attach;
 use crate::args::{Effort, RunArgs};
 use crate::generate::Settings;
 use crate::grammar::Grammar;
@@ -8,6 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::load;
 use crate::sampling;
 use crate::screen::Screen;
+use crate::vision::Eyes;
 use crate::words::{Conversation, Reading, Words};
 use anyhow::{Result, bail};
 use chat::Prompt;
@@ -22,6 +24,8 @@ pub struct Session {
     pub engine: Engine,
     /// Its text side.
     pub words: Words,
+    /// Its vision tower, if it has one.
+    pub eyes: Option<Eyes>,
     /// How replies are generated.
     pub settings: Settings,
     /// Ctrl-C.
@@ -52,6 +56,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
             .map(|path| load::json(path, "a JSON schema"))
             .transpose()?,
     };
+    if args.raw && !args.image.is_empty() {
+        bail!("--raw continues a text; --image needs a conversation\nLeave one of them out");
+    }
     let session = session(args)?;
     match prompt {
         None => super::chat::run(args, session, conversation),
@@ -86,6 +93,7 @@ fn session(args: &RunArgs) -> Result<Session> {
     if args.effort.is_some() && !words.has_effort() {
         bail!("--effort: this model has no reasoning effort to choose\nLeave the flag out");
     }
+    let eyes = load::eyes(&args.model, &loaded, &words)?;
     let cache = load::cache_plan(&args.model, &loaded.transformer, 1)?;
     let settings = Settings {
         sampling: sampling::params(&args.sampling, &loaded.checkpoint, args.effort)?,
@@ -109,6 +117,7 @@ fn session(args: &RunArgs) -> Result<Session> {
     Ok(Session {
         engine,
         words,
+        eyes,
         settings,
         interrupt: Interrupt::install()?,
         max_context: cache.max_context,
@@ -124,9 +133,9 @@ fn one_reply(
     let (prompt, grammar) = if args.raw {
         (session.words.raw_prompt(prompt)?, None)
     } else {
-        conversation
-            .messages
-            .push(json!({"role": "user", "content": prompt}));
+        let images = args.image.iter().map(|image| attach::image(image));
+        let images = images.collect::<Result<_>>()?;
+        conversation.messages.push(attach::message(images, prompt));
         session.words.prompt(&conversation)?
     };
     session.answer(args, &prompt, grammar)?;
@@ -145,13 +154,22 @@ impl Session {
         let Session {
             engine,
             words,
+            eyes,
             settings,
             interrupt,
             ..
         } = self;
         let show = |delta: &Delta| screen.show(delta);
-        let (reply, cost) =
-            answer::reply(engine, words, prompt, grammar, settings, interrupt, show)?;
+        let (reply, cost) = answer::reply(
+            engine,
+            words,
+            eyes.as_ref(),
+            prompt,
+            grammar,
+            settings,
+            interrupt,
+            show,
+        )?;
         screen.end()?;
         if !args.model.quiet {
             report(&cost);

@@ -2,7 +2,10 @@
 
 use crate::args::ScoreArgs;
 use crate::load;
+use crate::vision::Eyes;
 use anyhow::{Context, Result, bail};
+use chat::image;
+use chat::message::ImageSource;
 use engine::{Engine, EngineConfig, Event, EventStream, GenerateRequest, KvMemory, PromptLogprobs};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -13,8 +16,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 #[derive(Deserialize)]
 struct Line {
     ids: Vec<u32>,
+    /// Data URLs.
     #[serde(default)]
-    images: Vec<serde_json::Value>,
+    images: Vec<String>,
 }
 
 /// One line of the output.
@@ -28,6 +32,7 @@ struct Scored {
 /// Scores every line of the input.
 pub fn run(args: &ScoreArgs) -> Result<()> {
     let loaded = load::model(&args.model)?;
+    let eyes = load::tower(&args.model, &loaded)?;
     let cache = load::cache_plan(&args.model, &loaded.transformer, args.batch)?;
     let engine = Engine::start(
         Box::new(loaded.transformer),
@@ -56,7 +61,8 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
             continue;
         }
         let number = index + 1;
-        let request = request(&line, args.top).with_context(|| format!("{name} line {number}"))?;
+        let request = request(&line, args.top, eyes.as_ref())
+            .with_context(|| format!("{name} line {number}"))?;
         // As many lines in flight as run at once, and as many again so that a step never waits for the reader.
         if running.len() >= 2 * args.batch {
             write_next(&mut running, &mut out)?;
@@ -74,12 +80,25 @@ pub fn run(args: &ScoreArgs) -> Result<()> {
     Ok(out.flush()?)
 }
 
-fn request(line: &str, top: usize) -> Result<GenerateRequest> {
+fn request(line: &str, top: usize, eyes: Option<&Eyes>) -> Result<GenerateRequest> {
     let line: Line = serde_json::from_str(line).context("expected {\"ids\": [token ids]}")?;
-    if !line.images.is_empty() {
-        bail!("images are not part of this version yet");
-    }
-    Ok(GenerateRequest::score(line.ids, top))
+    let embeddings = match eyes {
+        _ if line.images.is_empty() => Vec::new(),
+        Some(eyes) => eyes.fill(&line.ids, files(line.images)?)?,
+        None => {
+            bail!("images, but this checkpoint has no vision tower; a .gguf file needs --mmproj")
+        }
+    };
+    Ok(GenerateRequest {
+        embeddings,
+        ..GenerateRequest::score(line.ids, top)
+    })
+}
+
+fn files(images: Vec<String>) -> Result<Vec<Vec<u8>>> {
+    let sources = images.into_iter().map(ImageSource::Url).enumerate();
+    let files = sources.map(|(index, url)| image::file_bytes(&url, &format!("images[{index}]")));
+    Ok(files.collect::<Result<_, _>>()?)
 }
 
 /// Waits for the oldest line and prints it.

@@ -25,6 +25,7 @@ const HOSTED_NAMES: [&str; 4] = [
 pub fn load(args: &ServeArgs, app: &App) -> Result<()> {
     let loaded = load::model(&args.model)?;
     let words = Words::of(&loaded.checkpoint)?;
+    let eyes = load::eyes(&args.model, &loaded, &words)?;
     let cache = cache_plan(args, &loaded.transformer)?;
     let names = names(&loaded.checkpoint, &args.alias);
     let advice = sampling::advice(&loaded.checkpoint)?;
@@ -43,7 +44,7 @@ pub fn load(args: &ServeArgs, app: &App) -> Result<()> {
         names,
         engine,
         words,
-        vision: None,
+        eyes,
         advice,
     });
     first_token(served)?;
