@@ -215,7 +215,7 @@ def config():
         "routed_scaling_factor": 1.0, "first_k_dense_replace": 0, "hidden_act": "silu", "rms_norm_eps": 1e-6, "max_position_embeddings": 65536,
         "rope_interleave": True, "rope_parameters": rope, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11,
     }
-    vision = VISION | {"model_type": "pixtral", "hidden_act": "gelu", "image_size": 1540, "patch_size": 14, "num_channels": 3,
+    vision = VISION | {"model_type": "pixtral", "hidden_act": "silu", "image_size": 1540, "patch_size": 14, "num_channels": 3,
                        "rope_parameters": {"rope_theta": 10000.0, "rope_type": "axial"}}
     return {
         "architectures": ["Mistral3ForConditionalGeneration"], "model_type": "mistral3", "dtype": "float32", "image_token_index": 10,
