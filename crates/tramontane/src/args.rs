@@ -1,5 +1,8 @@
 //! What can be typed: commands and flags. It says nothing of what they do.
 
+use crate::commands::list::ListArgs;
+use crate::commands::pull::PullArgs;
+use crate::commands::rm::RmArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -58,12 +61,22 @@ Example: tramontane score -m model.gguf --input ids.jsonl --top 5"
         after_help = "Example: tramontane bench -m model.gguf --prompt 128,512 --generate 32 --batch 1,4"
     )]
     Bench(BenchArgs),
+    /// Fetch a model from the Hugging Face hub or a mirror of it.
+    #[command(after_help = crate::commands::pull::HELP)]
+    Pull(PullArgs),
+    /// List the models that were fetched.
+    #[command(after_help = crate::commands::list::HELP)]
+    List(ListArgs),
+    /// Remove models that were fetched.
+    #[command(after_help = crate::commands::rm::HELP)]
+    Rm(RmArgs),
 }
 
 /// Which model, and how to run it.
 #[derive(Args, Debug, Clone)]
 pub struct ModelArgs {
-    /// A checkpoint: a Hugging Face directory, or a .gguf file (of a split one, the first part)
+    /// A checkpoint: a Hugging Face directory, a .gguf file (of a split one, the first part), or a hub name that `pull`
+    /// has fetched (owner/repo:VARIANT)
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// The vision tower of a .gguf file (llama.cpp's mmproj file)

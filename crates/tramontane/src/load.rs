@@ -1,6 +1,7 @@
 //! From a command line to a model that is ready to run: backend, checkpoint, weights and cache, said aloud on stderr.
 
 use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
+use crate::hub;
 use crate::machine;
 use crate::vision::Eyes;
 use crate::words::Words;
@@ -13,7 +14,7 @@ use model::{
 };
 use serde::de::DeserializeOwned;
 use std::io::{self, IsTerminal, Read, stderr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A model with its processor.
@@ -34,22 +35,17 @@ pub fn checkpoint(args: &ModelArgs) -> Result<Checkpoint> {
              Give one with -m: a Hugging Face directory or a .gguf file (`cargo xtask smollm2` fetches a small one)"
         );
     };
+    if let Some(found) = hub::resolve(path)? {
+        return Ok(model::open(&found.path)?);
+    }
     if !path.exists() {
-        bail!(not_found(path));
+        bail!(
+            "there is no file or directory {}\n\
+             Give an existing Hugging Face directory or .gguf file, or a hub name that `tramontane pull` has fetched",
+            path.display()
+        );
     }
     Ok(model::open(path)?)
-}
-
-fn not_found(path: &Path) -> String {
-    let name = path.display();
-    let is_hub_name =
-        !path.is_absolute() && path.components().count() == 2 && path.extension().is_none();
-    let advice = if is_hub_name {
-        "Hub names (owner/repo) need `pull`, which is not part of this version yet; give a path"
-    } else {
-        "Give an existing Hugging Face directory or .gguf file"
-    };
-    format!("there is no file or directory {name}\n{advice}")
 }
 
 /// The processor a command asks for.
@@ -114,13 +110,22 @@ pub fn tower(args: &ModelArgs, loaded: &Loaded) -> Result<Option<Eyes>> {
 /// Opens the vision part of a checkpoint, if there is one.
 pub fn vision(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<VisionCheckpoint>> {
     match &args.mmproj {
-        None => Ok(checkpoint.vision()?),
+        None => match pulled_mmproj(args)? {
+            Some(path) => Ok(Some(model::open_mmproj(&path, &checkpoint.config)?)),
+            None => Ok(checkpoint.vision()?),
+        },
         Some(_) if checkpoint.gguf().is_none() => bail!(
             "--mmproj goes with a .gguf file; {} holds its vision tower itself\nLeave the flag out",
             checkpoint.path.display()
         ),
         Some(path) => Ok(Some(model::open_mmproj(path, &checkpoint.config)?)),
     }
+}
+
+/// The vision tower that was pulled together with a .gguf file.
+fn pulled_mmproj(args: &ModelArgs) -> Result<Option<PathBuf>> {
+    let found = args.model.as_deref().map(hub::resolve).transpose()?;
+    Ok(found.flatten().and_then(|found| found.mmproj))
 }
 
 fn announce(checkpoint: &Checkpoint, cpu: &Cpu) {
@@ -310,11 +315,5 @@ mod tests {
         assert_eq!(bytes(67_200_000_000), "62.6 GiB");
         assert_eq!(count(134_515_008), "134.5M");
         assert_eq!(count(118_972_826_624), "118.97B");
-    }
-
-    #[test]
-    fn a_hub_name_is_told_from_a_path() {
-        assert!(not_found(Path::new("owner/repo")).contains("pull"));
-        assert!(!not_found(Path::new("dir/model.gguf")).contains("pull"));
     }
 }

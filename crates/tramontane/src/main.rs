@@ -8,6 +8,7 @@ mod commands;
 mod error;
 mod generate;
 mod grammar;
+mod hub;
 mod interrupt;
 mod load;
 mod machine;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
         Command::Tokenize(args) => commands::tokenize::run(&args),
         Command::Score(args) => commands::score::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Pull(args) => commands::pull::run(&args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Rm(args) => commands::rm::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
