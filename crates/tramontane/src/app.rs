@@ -32,6 +32,8 @@ pub struct App {
 pub struct Limits {
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// Replies that may be computed or wait at once.
+    pub max_replies: usize,
     /// How long a request may take.
     pub deadline: Option<Duration>,
     /// How long a client may take to send its request, or to take the next part of its reply.

@@ -184,6 +184,9 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
 }
 
+/// How the engine's messages about constraints begin (`engine::ConstraintError`).
+const HELD: &str = "constraint: ";
+
 impl ApiError {
     /// A refusal of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -193,6 +196,22 @@ impl ApiError {
             message: message.into(),
             retry_after: None,
         }
+    }
+
+    /// A reply that could not go on. Where what it is held to bursts a limit, the client is told; anything else is a fault
+    /// of the server's own, which may name files and goes to the log.
+    pub fn failed(what: &str) -> Self {
+        if let Some(what) = what.strip_prefix(HELD) {
+            return Self::new(
+                Kind::Request,
+                format!("the reply cannot be held to what was asked: {what}"),
+            );
+        }
+        tracing::error!(what, "the model failed");
+        Self::new(
+            Kind::Engine,
+            "the model could not go on with this request; the server's log says why",
+        )
     }
 
     /// A field that is not what it should be; the message begins with its name.
@@ -286,7 +305,7 @@ impl From<VisionError> for ApiError {
     fn from(error: VisionError) -> Self {
         match error {
             VisionError::Image(error) => error.into(),
-            VisionError::Model(error) => ApiError::new(Kind::Engine, error.to_string()),
+            VisionError::Model(error) => ApiError::failed(&error.to_string()),
         }
     }
 }
@@ -342,7 +361,8 @@ pub struct Refusal {
 
 impl axum::response::IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        tracing::info!(kind = ?self.error.kind, error = %self.error.message, "refused");
+        // The message may quote the request, which no log should.
+        tracing::info!(kind = ?self.error.kind, param = self.error.param, "refused");
         self.error.response(self.dialect)
     }
 }

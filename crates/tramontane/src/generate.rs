@@ -110,6 +110,8 @@ pub struct Token {
     pub logprobs: Option<TokenLogprobs>,
     /// Whether its text is content, and neither thought, nor a call, nor control.
     pub is_content: bool,
+    /// Characters that it completed in the content.
+    pub num_chars: usize,
 }
 
 /// How a reply ended.
@@ -143,6 +145,8 @@ pub struct Teller<'a> {
     /// Bytes of content that the reader has given, and how many of them passed the stop strings.
     read: usize,
     released: usize,
+    /// Characters of content that the reader has given.
+    num_chars: usize,
     /// Tokens whose text has not passed yet.
     held: VecDeque<Held>,
     num_calls: usize,
@@ -165,6 +169,7 @@ impl<'a> Teller<'a> {
             },
             read: 0,
             released: 0,
+            num_chars: 0,
             held: VecDeque::new(),
             num_calls: 0,
             ended: false,
@@ -211,6 +216,7 @@ impl<'a> Teller<'a> {
 
     fn token(&mut self, id: TokenId, logprobs: Option<TokenLogprobs>, news: &mut News) {
         let (content, start) = (self.reader.counts().content, self.read);
+        let num_chars = self.num_chars;
         let deltas = match self.stop_tokens.contains(&id) {
             true => self.reader.push_end(id),
             false => self.reader.push(id),
@@ -220,6 +226,7 @@ impl<'a> Teller<'a> {
             id,
             logprobs,
             is_content: self.reader.counts().content > content,
+            num_chars: self.num_chars - num_chars,
         };
         let end = self.read;
         self.held.push_back(Held { start, end, token });
@@ -237,6 +244,7 @@ impl<'a> Teller<'a> {
                 continue;
             };
             self.read += text.len();
+            self.num_chars += text.chars().count();
             let released = self.stop.push(&text);
             self.content(released.text, news);
             if released.stopped_by.is_some() {

@@ -12,7 +12,7 @@ use crate::load;
 use anyhow::{Context, Result, bail};
 use chat::format::grammar::constraint::{GrammarConstraint, Grammars};
 use chat::format::grammar::{GrammarRequest, ResponseFormat, ToolChoice};
-use chat::format::parse::{ReplyParser, TokenCounts};
+use chat::format::parse::{Delta, ReplyParser, TokenCounts};
 use chat::json::{self, Object};
 use chat::message::{ReasoningEffort, Tool};
 use chat::request::Request;
@@ -230,6 +230,37 @@ impl Words {
         }
     }
 
+    /// How many characters of the text of `ids` each of them completes.
+    pub fn widths(&self, ids: &[TokenId], show_special: bool) -> Vec<usize> {
+        let prompt = Prompt {
+            ids: Vec::new(),
+            images: Vec::new(),
+            open_thinking: false,
+        };
+        let mut reader = self.reader(&prompt, Reading::Raw { show_special }, 0);
+        let width = |delta: &Delta| match delta {
+            Delta::Content(text) => text.chars().count(),
+            _ => 0,
+        };
+        let widths = ids
+            .iter()
+            .map(|id| reader.push(*id).iter().map(width).sum());
+        widths.collect()
+    }
+
+    /// The names of the tokens that begin and end a text, where there are some.
+    pub fn ends(&self) -> (Option<String>, Option<String>) {
+        let name = |id: TokenId| String::from_utf8_lossy(self.token_bytes(id)).into_owned();
+        let begin = match self {
+            Words::Mistral(m) => m.tekken.special("<s>"),
+            Words::Other(other) => other.vocabulary.bos(),
+        };
+        (
+            begin.map(name),
+            self.stop_tokens().first().copied().map(name),
+        )
+    }
+
     /// One more than the largest id.
     pub fn num_tokens(&self) -> usize {
         match self {
@@ -320,13 +351,14 @@ impl Mistral {
             .transpose()
     }
 
+    /// Asks for the first mask at once: what bursts a limit there is refused before anything runs.
     fn held_to(&self, constraint: GrammarConstraint) -> Result<Grammar, ChatError> {
         let (_, thread) = self.grammars()?;
-        Ok(Grammar::new(
-            constraint,
-            self.tekken.vocab_size(),
-            thread.clone(),
-        ))
+        let vocab_size = self.tekken.vocab_size();
+        constraint
+            .fork()
+            .mask(&mut vec![0; vocab_size.div_ceil(32)])?;
+        Ok(Grammar::new(constraint, vocab_size, thread.clone()))
     }
 
     fn grammars(&self) -> Result<&(Grammars, MaskThread), ChatError> {

@@ -19,8 +19,9 @@ impl FromRequest<Arc<App>> for JsonBody {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let refuse = |error| super::refusal(&parts.headers, error);
-        check_type(&parts.headers).map_err(refuse)?;
         let limits = &app.limits;
+        check_type(&parts.headers).map_err(refuse)?;
+        check_length(&parts.headers, limits.max_body).map_err(refuse)?;
         let collected = tokio::time::timeout(
             limits.client_timeout,
             Limited::new(body, limits.max_body).collect(),
@@ -28,11 +29,7 @@ impl FromRequest<Arc<App>> for JsonBody {
         match collected.await {
             Ok(Ok(body)) => Ok(Self(body.to_bytes())),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let message = format!(
-                    "the request body is larger than the {} bytes that this server reads",
-                    limits.max_body
-                );
-                Err(refuse(ApiError::new(Kind::Size, message)))
+                Err(refuse(too_large(limits.max_body)))
             }
             Ok(Err(_)) => Err(refuse(ApiError::new(
                 Kind::Json,
@@ -45,6 +42,22 @@ impl FromRequest<Arc<App>> for JsonBody {
             }
         }
     }
+}
+
+/// A length that is too large is refused before it is read.
+fn check_length(headers: &HeaderMap, max_body: usize) -> Result<(), ApiError> {
+    let given = headers.get(header::CONTENT_LENGTH);
+    let length: Option<u64> = given.and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        Some(length) if length > max_body as u64 => Err(too_large(max_body)),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(max_body: usize) -> ApiError {
+    let message =
+        format!("the request body is larger than the {max_body} bytes that this server reads");
+    ApiError::new(Kind::Size, message)
 }
 
 /// Only what is called JSON is read: so no web page can send a request without the browser asking the server first.

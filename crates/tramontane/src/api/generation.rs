@@ -72,6 +72,13 @@ impl Generation {
         arrived: Instant,
     ) -> Result<Self, ApiError> {
         let num_replies = job.prompts.len() * job.num_choices as usize;
+        let most = app.limits.max_replies;
+        if num_replies > most {
+            let message = format!(
+                "{num_replies} replies are asked for at once, this server computes or queues at most {most}"
+            );
+            return Err(ApiError::new(Kind::Field, message).about("n"));
+        }
         let (sender, events) = unbounded_channel();
         let mut wanted = Vec::with_capacity(num_replies);
         for prompt in &job.prompts {
@@ -139,10 +146,7 @@ impl Generation {
                 None => {}
                 Some(End::Failed(what)) => {
                     self.end(choice, Outcome::Error);
-                    return Err(ApiError::new(
-                        Kind::Engine,
-                        format!("the model could not go on: {what}"),
-                    ));
+                    return Err(ApiError::failed(what));
                 }
                 Some(End::Done(ending)) => {
                     open -= 1;

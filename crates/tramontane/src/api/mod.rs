@@ -20,6 +20,7 @@ mod openapi;
 mod sampling;
 mod sse;
 mod tokenize;
+mod tokenizer_info;
 mod tolerance;
 mod trace;
 mod usage;
@@ -49,7 +50,7 @@ enum Access {
 }
 
 /// Every endpoint.
-fn routes() -> [Route; 11] {
+fn routes() -> [Route; 12] {
     use Access::{Keyed, Open};
     [
         Route("/v1/chat/completions", post(chat::post), Keyed),
@@ -59,6 +60,7 @@ fn routes() -> [Route; 11] {
         Route("/v1/models/{*id}", get(models::one), Keyed),
         Route("/tokenize", post(tokenize::post), Keyed),
         Route("/detokenize", post(detokenize::post), Keyed),
+        Route("/tokenizer_info", get(tokenizer_info::get), Keyed),
         Route("/health", get(health::health), Open),
         Route("/ready", get(health::ready), Open),
         Route("/metrics", get(metrics::get), Open),

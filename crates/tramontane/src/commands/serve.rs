@@ -16,14 +16,16 @@ use tracing_subscriber::EnvFilter;
 /// How long streams have to say that the server ends, and connections to close.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Threads for what takes the processor for a while: reading and tokenising requests, compiling grammars.
-const MAX_BACK_THREADS: usize = 8;
+/// Threads for what takes the processor or the network for a while: reading and tokenising requests, compiling grammars,
+/// fetching images.
+const MAX_BACK_THREADS: usize = 32;
 
 /// Serves until it is told to end.
 pub fn run(args: &ServeArgs) -> Result<()> {
     start_log(args.log_format)?;
     let limits = Limits {
         max_body: args.max_body,
+        max_replies: args.max_batch.saturating_add(args.max_queue),
         deadline: args.deadline.map(seconds),
         client_timeout: seconds(args.client_timeout),
         allow_image_urls: args.allow_image_urls,

@@ -9,3 +9,4 @@ mod commands;
 mod mistral;
 mod smollm2;
 mod support;
+mod tekken;

@@ -51,9 +51,6 @@ pub fn read(
 ) -> Result<(Ask, Job), ApiError> {
     let fields = Fields::new(body);
     let model = fields.text("model")?;
-    if model.is_none() && dialect == Dialect::Mistral {
-        return Err(ApiError::field("model", "missing"));
-    }
     let model = served.check_name(model)?.to_owned();
     let effort = effort::choose(fields, dialect, served.words.efforts())?;
     let effort = effort.or_else(|| Some(served.words.efforts()?.default));

@@ -25,6 +25,7 @@ pub struct Chunks {
 struct Choice {
     has_begun: bool,
     has_ended: bool,
+    has_thought: bool,
     /// The call whose arguments are coming, for Mistral's clients, who get it whole.
     call: ToolCall,
 }
@@ -101,7 +102,7 @@ impl Chunks {
     fn delta(&mut self, choice: usize, delta: Delta) -> Option<Value> {
         match self.dialect() {
             Dialect::OpenAi => openai_delta(delta),
-            Dialect::Mistral => mistral_delta(delta, &mut self.choices[choice].call),
+            Dialect::Mistral => mistral_delta(delta, &mut self.choices[choice]),
         }
     }
 
@@ -179,15 +180,18 @@ fn openai_delta(delta: Delta) -> Option<Value> {
 }
 
 /// Mistral's: a thought as chunks of content, a call whole.
-fn mistral_delta(delta: Delta, call: &mut ToolCall) -> Option<Value> {
+fn mistral_delta(delta: Delta, choice: &mut Choice) -> Option<Value> {
     match delta {
-        Delta::Reasoning(text) => Some(json!({"content": [reply::thinking(&text)]})),
-        Delta::ReasoningEnd { closed: false } => {
+        Delta::Reasoning(text) => {
+            choice.has_thought = true;
+            Some(json!({"content": [reply::thinking(&text)]}))
+        }
+        Delta::ReasoningEnd { closed: false } if choice.has_thought => {
             Some(json!({"content": [{"type": "thinking", "thinking": [], "closed": false}]}))
         }
         Delta::Content(text) => Some(json!({"content": text})),
         Delta::ToolCallStart { id, name, .. } => {
-            *call = ToolCall {
+            choice.call = ToolCall {
                 id,
                 name,
                 ..ToolCall::default()
@@ -195,13 +199,13 @@ fn mistral_delta(delta: Delta, call: &mut ToolCall) -> Option<Value> {
             None
         }
         Delta::ToolCallArguments { fragment, .. } => {
-            call.arguments.push_str(&fragment);
+            choice.call.arguments.push_str(&fragment);
             None
         }
         Delta::ToolCallEnd { index, .. } => {
-            let whole = reply::tool_call(Dialect::Mistral, index, call);
+            let whole = reply::tool_call(Dialect::Mistral, index, &choice.call);
             Some(json!({"content": "", "tool_calls": [whole]}))
         }
-        Delta::ReasoningEnd { closed: true } | Delta::Stray(_) => None,
+        Delta::ReasoningEnd { .. } | Delta::Stray(_) => None,
     }
 }

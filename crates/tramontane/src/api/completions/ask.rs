@@ -33,6 +33,8 @@ pub struct Ask {
     pub echo: Option<Vec<String>>,
     /// Replies to each prompt.
     pub num_choices: usize,
+    /// Whether special tokens are shown by name.
+    pub show_special: bool,
     /// Whether token ids are told.
     pub token_ids: bool,
     /// The stop strings.
@@ -93,6 +95,7 @@ pub fn read(body: &Object, served: &Served) -> Result<(Ask, Job), ApiError> {
         logprobs: top.is_some(),
         echo: echo.then(|| prompts.iter().map(|(text, _)| text.clone()).collect()),
         num_choices: sampling::num_choices(fields)? as usize,
+        show_special,
         token_ids: fields.boolean("return_token_ids")?.unwrap_or(false),
         stop: settings.stop.clone(),
         num_prompts: prompts.len(),

@@ -59,7 +59,7 @@ impl Piece {
 pub struct Told {
     prompt: Vec<TokenId>,
     has_begun: bool,
-    /// Characters of all tokens so far.
+    /// Characters of text so far.
     offset: usize,
 }
 
@@ -134,9 +134,10 @@ impl Head {
         };
         let words = &served.words;
         if let Some(scored) = &news.scored {
-            for (id, logprobs) in told.prompt.iter().zip(&scored.tokens) {
+            let widths = words.widths(&told.prompt, self.ask.show_special);
+            for ((id, logprobs), width) in told.prompt.iter().zip(&scored.tokens).zip(widths) {
                 piece.token(words, told.offset, *id, logprobs.as_ref());
-                told.offset += shown(words, *id).chars().count();
+                told.offset += width;
             }
         }
         let says = !news.deltas.is_empty()
@@ -160,7 +161,7 @@ impl Head {
         for token in news.tokens {
             if self.ask.logprobs {
                 piece.token(words, told.offset, token.id, token.logprobs.as_ref());
-                told.offset += shown(words, token.id).chars().count();
+                told.offset += token.num_chars;
             }
             if self.ask.token_ids {
                 piece.token_ids.push(token.id);
