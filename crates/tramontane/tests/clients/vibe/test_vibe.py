@@ -1,6 +1,6 @@
 """Mistral's own coding agent reads a file over the server, in its non-interactive mode, unchanged.
 
-The agent sends 28 KB of instructions and tools, always streams, and leaves the choice of tools to the model; the choice is
+The agent sends 28 KB of instructions and tools (half with its own "minimal" instructions), always streams, and leaves the choice of tools to the model; the choice is
 made by the proxy of common/forcing.py, so that what is checked is the protocol, not the model's mind.
 """
 
@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from local import MODEL, URL
 
 CONFIG = """
 active_model = "local"
+system_prompt_id = "{prompt}"
 enable_telemetry = false
 enable_update_checks = false
 enable_auto_update = false
@@ -46,11 +48,11 @@ thinking = "{thinking}"
 """
 
 
-def vibe(folder: Path, url: str, prompt: str, *arguments: str, backend="generic", thinking="off"):
+def vibe(folder: Path, url: str, prompt: str, *arguments: str, backend="generic", thinking="off", instructions="cli"):
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
-    (home / "config.toml").write_text(CONFIG.format(url=url, backend=backend, model=MODEL, thinking=thinking))
+    (home / "config.toml").write_text(CONFIG.format(url=url, backend=backend, model=MODEL, thinking=thinking, prompt=instructions))
     (work / "note.txt").write_text("The secret word is tramontane.\n")
     command = [str(Path(sys.executable).parent / "vibe"), "--prompt", prompt, "--auto-approve", "--output", "json", *arguments]
     # The keyring is asked only for keys that the environment lacks; HOME keeps it from the user's own settings.
@@ -59,22 +61,40 @@ def vibe(folder: Path, url: str, prompt: str, *arguments: str, backend="generic"
     return run
 
 
-@pytest.mark.parametrize("backend, thinking", [("generic", "off"), ("generic", "high"), ("mistral", "high")])
-def test_a_file_is_read(tmp_path, backend, thinking):
-    with forcing("read_file", {"path": "note.txt"}) as proxy:
-        run = vibe(tmp_path, proxy.url, "Read note.txt and tell me the secret word.", backend=backend, thinking=thinking)
-        assert run.returncode == 0, (run.stdout[-1500:], run.stderr[-1500:], proxy.replies)
-        the_round_trip(proxy, "read_file", "The secret word is tramontane.")
-    agent = proxy.seen[0]["headers"].get("User-Agent", proxy.seen[0]["headers"].get("user-agent", ""))
-    assert agent.startswith("mistral-client-python/") == (backend == "mistral")
+# backend, thinking, instructions; the last has no proxy before the server, and may say what it likes in one turn
+CASES = [("generic", "off", "cli"), ("generic", "high", "minimal"), ("mistral", "high", "minimal")]
+QUESTION = "Read note.txt and tell me the secret word."
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """All runs side by side: most of their time is the agent's own start."""
+
+    def proxied(case):
+        with forcing("read_file", {"path": "note.txt"}) as proxy:
+            folder = tmp_path_factory.mktemp("run")
+            return vibe(folder, proxy.url, QUESTION, backend=case[0], thinking=case[1], instructions=case[2]), proxy
+
+    with ThreadPoolExecutor() as pool:
+        alone = pool.submit(vibe, tmp_path_factory.mktemp("alone"), URL, "Hello there!", "--max-turns", "1", instructions="minimal")
+        started = {case: pool.submit(proxied, case) for case in CASES}
+        return {case: future.result() for case, future in started.items()} | {"alone": alone.result()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_file_is_read(runs, case):
+    run, proxy = runs[case]
+    assert run.returncode == 0, (run.stdout[-1500:], run.stderr[-1500:], proxy.replies)
+    the_round_trip(proxy, "read_file", "The secret word is tramontane.")
+    headers = {name.lower(): value for name, value in proxy.seen[0]["headers"].items()}
+    assert headers["user-agent"].startswith("mistral-client-python/") == (case[0] == "mistral")
     assert all(seen["body"]["stream"] for seen in proxy.seen)
     messages = json.loads(run.stdout)
-    said = [part["text"] for message in messages if message["type"] == "message" and message["role"] == "assistant" for part in message["content"]]
+    said = [part["text"] for message in messages if message.get("role") == "assistant" for part in message["content"]]
     assert SAID in json.loads(said[-1])
 
 
-def test_whatever_the_model_says_is_taken(tmp_path):
-    """Without the proxy: the model's own reply, cut short by the agent's limit of turns; no error of the server's."""
-    run = vibe(tmp_path, URL, "Hello there!", "--max-turns", "1")
+def test_whatever_the_model_says_is_taken(runs):
+    run = runs["alone"]
     assert run.returncode in (0, 3), (run.returncode, run.stdout[-1500:], run.stderr[-1500:])
     assert any(message.get("role") == "assistant" or message["type"] == "reasoning" for message in json.loads(run.stdout))
