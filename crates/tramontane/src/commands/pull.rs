@@ -244,7 +244,7 @@ impl Report for Bars {
                     bar.finish_and_clear();
                 }
                 if let Some(text) = sentence(event) {
-                    let _ = self.all.println(text);
+                    say(&text);
                 }
             }
             _ => {
@@ -283,7 +283,7 @@ fn sentence(event: &Event) -> Option<String> {
         }
         Event::Checking { file, bytes: here } => {
             format!(
-                "{}: goes on after {} from an earlier run",
+                "{}: checking the {} that came in an earlier run",
                 printable(file),
                 bytes(*here)
             )

@@ -150,15 +150,16 @@ pub fn choose<'a>(
 }
 
 fn named<'a>(forms: &'a [Form], variant: &str) -> Vec<&'a Form> {
-    let alias = DIRECTORY_LABELS
-        .iter()
-        .find(|row| row.2.eq_ignore_ascii_case(variant))
-        .map_or(variant, |row| row.1);
-    let wanted = alias.to_ascii_lowercase();
+    let wanted = variant.to_ascii_lowercase();
     let is = |text: &str| text.to_ascii_lowercase() == wanted;
-    let ways: [&dyn Fn(&Form) -> bool; 4] = [
+    let ways: [&dyn Fn(&Form) -> bool; 5] = [
         &|form| is(&form.label),
         &|form| is(&form.quantisation),
+        &|form| {
+            DIRECTORY_LABELS
+                .iter()
+                .any(|(kind, _, other_word)| *kind == form.kind && is(other_word))
+        },
         &|form| {
             form.first.iter().any(|path| {
                 is(path) || is(file_name(path)) || is(stem(path)) || is(whole_stem(path))

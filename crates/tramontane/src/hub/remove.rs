@@ -91,12 +91,12 @@ impl Cache {
     pub fn remove(&self, removal: &Removal) -> Result<(), HubError> {
         let repo = &removal.repo;
         let mut locks: Vec<Lock> = Vec::new();
+        let mut taken: BTreeSet<String> = BTreeSet::new();
         for blob in &removal.blobs {
             let name = blob.file_name().unwrap_or_default().to_string_lossy();
-            let etag = name.strip_suffix(".incomplete").unwrap_or(&name);
-            // A partial download and its content share a lock: one of them in the list is enough.
-            let has_twin = etag != name && removal.blobs.iter().any(|other| other.ends_with(etag));
-            if has_twin {
+            let etag = etag_of(&name);
+            // A partial download and its content share a lock: taking it once is enough.
+            if !taken.insert(etag.to_owned()) {
                 continue;
             }
             match self.try_lock(repo, etag)? {
@@ -255,6 +255,18 @@ fn only_of(form: &Form, forms: &[Form], snapshot: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// The content that a file among the blobs is, or is a part of: `ETAG`, `ETAG.incomplete`, or `ETAG.0123abcd.incomplete`
+/// as the Python library calls it.
+fn etag_of(name: &str) -> &str {
+    let Some(partial) = name.strip_suffix(".incomplete") else {
+        return name;
+    };
+    match partial.rsplit_once('.') {
+        Some((etag, process)) if is_hex(process, 8) => etag,
+        _ => partial,
+    }
+}
+
 fn unlink(path: &Path) -> Result<(), HubError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -316,4 +328,22 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_downloads_name_their_content() {
+        for name in ["ab12", "ab12.incomplete", "ab12.0123abcd.incomplete"] {
+            assert_eq!(etag_of(name), "ab12");
+        }
+        assert_eq!(etag_of("a.b.incomplete"), "a.b");
+    }
+
+    #[test]
+    fn paths_are_resolved_by_name() {
+        assert_eq!(plain(Path::new("/a/b/../../c/./d")), Path::new("/c/d"));
+    }
 }

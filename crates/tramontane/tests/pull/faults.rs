@@ -157,7 +157,7 @@ fn patience_ends_and_the_next_run_goes_on() {
     assert!(
         again
             .err
-            .contains("goes on after 87.9 KiB from an earlier run"),
+            .contains("checking the 87.9 KiB that came in an earlier run"),
         "{}",
         again.err
     );

@@ -1,6 +1,7 @@
 //! Tests of [`super`]: repositories as they are published.
 
 use super::*;
+use proptest::prelude::*;
 
 fn listed(paths: &[&str]) -> Vec<Listed> {
     paths
@@ -144,7 +145,7 @@ fn a_quantisation_picks_its_files() {
     );
     let none = chosen(&files, Some("Q2_K")).unwrap_err();
     assert!(
-        none.contains("no variant that fits `:Q2_K`") && none.contains("o/r:UD-Q4_K_XL  (20 B)"),
+        none.contains("no variant that fits `:Q2_K`") && none.contains("o/r:UD-Q4_K_XL  (30 B)"),
         "{none}"
     );
     let several = chosen(&files, None).unwrap_err();
@@ -226,4 +227,25 @@ fn a_promise_of_very_many_parts_costs_little() {
             .len(),
         0
     );
+}
+
+proptest! {
+    /// Names come from servers: none may be too odd, and a form never has a file that is not there.
+    #[test]
+    fn any_names_give_forms_of_these_files_only(
+        paths in prop::collection::vec(r"(|UD-|é/|Q8_0/)(m|model|consolidated|mmproj|é)?(-|_|\.)?(UD-)?(Q4_K_M|f16|ü)?(-0000[0-9]-of-0000[0-9])?\.(gguf|safetensors|json)|[\PC/]{1,12}", 0..12),
+        variant in prop::option::of("(Q4_K_M|native|hf|f16|\\PC{1,8})"),
+    ) {
+        let files = listed(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        let forms = forms(&files);
+        for form in &forms {
+            prop_assert!(form.files.iter().chain(&form.first).chain(&form.mmproj).all(|path| paths.contains(path)));
+            prop_assert!(form.missing.iter().all(|path| !paths.contains(path)));
+        }
+        // Every label picks a form; what else is asked for picks one or is refused in words.
+        for form in &forms {
+            prop_assert!(choose(&forms, Some(&form.label), "o/r").is_ok() || forms.iter().filter(|f| f.label.eq_ignore_ascii_case(&form.label)).count() > 1);
+        }
+        let _ = choose(&forms, variant.as_deref(), "o/r").map_err(|e| e.to_string());
+    }
 }
