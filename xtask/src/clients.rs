@@ -164,7 +164,7 @@ fn parse(args: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-/// The binary that `cargo build -p tramontane` makes, or what TRAMONTANE_BIN names.
+/// The binary as `cargo test` builds it, so that CI has it already, or what TRAMONTANE_BIN names.
 fn build(root: &Path) -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("TRAMONTANE_BIN") {
         return Ok(binary.into());
@@ -172,7 +172,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     finish(
         command
-            .args(["build", "-p", "tramontane"])
+            .args(["build", "--profile", "test", "-p", "tramontane"])
             .current_dir(root),
     )?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);

@@ -28,7 +28,6 @@ request ready "$base/ready"; is 200
 request version "$base/version"; is 200 'd["version"]'
 request metrics "$base/metrics"; is 200; grep -q '^# TYPE ' "$work/body" && ok || bad "not Prometheus text"
 request openapi "$base/openapi.json"; is 200 '"/v1/chat/completions" in d["paths"] and d["openapi"].startswith("3.")'
-request page "$base/"; is 200; head_has '^content-type: text/html'
 
 json reply '{"model":"'$model'",'"$hello"',"max_tokens":20}' /v1/chat/completions
 is 200 'd["choices"][0]["message"]["role"] == "assistant" and d["usage"]["completion_tokens"] > 0'
