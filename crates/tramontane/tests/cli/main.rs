@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod images;
 mod mistral;
 mod smollm2;
 mod support;
