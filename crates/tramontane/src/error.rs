@@ -69,105 +69,30 @@ struct Row {
 }
 
 impl Kind {
+    #[rustfmt::skip] // A table: one row a kind.
     fn row(self) -> Row {
         const INVALID: &str = "invalid_request_error";
+        const SERVER: &str = "server_error";
         let (status, kind, code, mistral_status, mistral_kind, mistral_code) = match self {
             Kind::Json => (400, INVALID, Some("invalid_json"), 422, INVALID, None),
             Kind::Field => (400, INVALID, None, 422, INVALID, None),
             Kind::Request => (400, INVALID, None, 400, INVALID, Some("3051")),
-            Kind::Structure => (
-                400,
-                INVALID,
-                None,
-                400,
-                "invalid_request_message_order",
-                Some("3230"),
-            ),
-            Kind::Effort => (
-                400,
-                INVALID,
-                None,
-                400,
-                "invalid_request_invalid_args",
-                Some("3051"),
-            ),
-            Kind::ContextLength => (
-                400,
-                INVALID,
-                Some("context_length_exceeded"),
-                400,
-                "invalid_request_prompt_too_long",
-                Some("3051"),
-            ),
-            Kind::Model => (
-                404,
-                INVALID,
-                Some("model_not_found"),
-                404,
-                "invalid_model",
-                Some("1500"),
-            ),
+            Kind::Structure => (400, INVALID, None, 400, "invalid_request_message_order", Some("3230")),
+            Kind::Effort => (400, INVALID, None, 400, "invalid_request_invalid_args", Some("3051")),
+            Kind::ContextLength => (400, INVALID, Some("context_length_exceeded"), 400, "invalid_request_prompt_too_long", Some("3051")),
+            Kind::Model => (404, INVALID, Some("model_not_found"), 404, "invalid_model", Some("1500")),
             Kind::Path => (404, INVALID, Some("unknown_url"), 404, "not_found", None),
             Kind::Method => (405, INVALID, Some("method_not_allowed"), 405, INVALID, None),
-            Kind::Key => (
-                401,
-                INVALID,
-                Some("invalid_api_key"),
-                401,
-                "unauthorized",
-                None,
-            ),
+            Kind::Key => (401, INVALID, Some("invalid_api_key"), 401, "unauthorized", None),
             Kind::Size => (413, INVALID, Some("request_too_large"), 413, INVALID, None),
-            Kind::MediaType => (
-                415,
-                INVALID,
-                Some("unsupported_media_type"),
-                415,
-                INVALID,
-                None,
-            ),
+            Kind::MediaType => (415, INVALID, Some("unsupported_media_type"), 415, INVALID, None),
             Kind::Slow => (408, INVALID, Some("request_timeout"), 408, INVALID, None),
-            Kind::Queue => (
-                429,
-                "rate_limit_error",
-                Some("queue_full"),
-                429,
-                "rate_limited",
-                Some("1300"),
-            ),
-            Kind::Unavailable => (
-                503,
-                "server_error",
-                Some("unavailable"),
-                503,
-                "service_unavailable",
-                Some("3500"),
-            ),
-            Kind::Deadline => (
-                504,
-                "server_error",
-                Some("deadline_exceeded"),
-                504,
-                "timeout",
-                None,
-            ),
-            Kind::Engine => (
-                500,
-                "server_error",
-                None,
-                500,
-                "internal_server_error",
-                Some("1000"),
-            ),
+            Kind::Queue => (429, "rate_limit_error", Some("queue_full"), 429, "rate_limited", Some("1300")),
+            Kind::Unavailable => (503, SERVER, Some("unavailable"), 503, "service_unavailable", Some("3500")),
+            Kind::Deadline => (504, SERVER, Some("deadline_exceeded"), 504, "timeout", None),
+            Kind::Engine => (500, SERVER, None, 500, "internal_server_error", Some("1000")),
         };
-        Row {
-            status,
-            kind,
-            code,
-            mistral_status,
-            mistral_kind,
-            mistral_code,
-        }
+        Row { status, kind, code, mistral_status, mistral_kind, mistral_code }
     }
 }
 

@@ -480,10 +480,8 @@ fn within_window(
     max_context: usize,
 ) -> Result<usize, ModelError> {
     let default = class_default(inner, "sliding_window", model_type.sliding_window);
-    let window = match (
-        reader.count_opt("sliding_window", "sliding_window")?,
-        default,
-    ) {
+    let asked = reader.count_opt("sliding_window", "sliding_window")?;
+    let window = match (asked, default) {
         (Some(window), _) => window,
         (None, Some(window)) => {
             reader.record("sliding_window", window, format!("default: {TRANSFORMERS}"));

@@ -9,6 +9,7 @@ use crate::app::{App, Served};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use engine::Stats;
 use histogram::Histogram;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -174,134 +175,23 @@ fn of_model(served: &Served, metrics: &Metrics, out: &mut String) {
     let model = served.own_name().replace('\\', "\\\\").replace('"', "\\\"");
     let label = format!("model_name=\"{model}\"");
     let stats = served.engine.stats();
+    gauges(&stats, &label, out);
+    counters(&stats, metrics, &label, out);
+    histograms(metrics, &label, out);
+}
+
+fn gauges(stats: &Stats, label: &str, out: &mut String) {
     let used = 1.0 - stats.num_free_pages as f64 / stats.num_pages.max(1) as f64;
+    #[rustfmt::skip]
     let gauges = [
-        (
-            "vllm:num_requests_running",
-            "Replies being computed.",
-            stats.num_running as f64,
-        ),
-        (
-            "vllm:num_requests_waiting",
-            "Replies that wait.",
-            stats.num_waiting as f64,
-        ),
-        (
-            "vllm:kv_cache_usage_perc",
-            "Share of the KV cache in use, from 0 to 1.",
-            used,
-        ),
-        (
-            "vllm:gpu_cache_usage_perc",
-            "The same, by its older name.",
-            used,
-        ),
+        ("vllm:num_requests_running", "Replies being computed.", stats.num_running as f64),
+        ("vllm:num_requests_waiting", "Replies that wait.", stats.num_waiting as f64),
+        ("vllm:kv_cache_usage_perc", "Share of the KV cache in use, from 0 to 1.", used),
+        ("vllm:gpu_cache_usage_perc", "The same, by its older name.", used),
     ];
     for (name, help, value) in gauges {
         header(out, name, "gauge", help);
         let _ = writeln!(out, "{name}{{{label}}} {value}");
-    }
-    let looked_up = metrics.prompt_tokens.sum();
-    let counters = [
-        ("vllm:prompt_tokens", "Tokens of prompts.", looked_up),
-        (
-            "vllm:generation_tokens",
-            "Tokens generated.",
-            metrics.generated_tokens.sum(),
-        ),
-        (
-            "vllm:prefix_cache_queries",
-            "Tokens of prompts looked up in the cache.",
-            looked_up,
-        ),
-        (
-            "vllm:prefix_cache_hits",
-            "Tokens of prompts found there.",
-            metrics.cached_tokens.load(Ordering::Relaxed) as f64,
-        ),
-        (
-            "vllm:num_preemptions",
-            "Replies that gave their cache back for a while.",
-            stats.num_preempted as f64,
-        ),
-        (
-            "tramontane:engine_steps",
-            "Steps of the engine.",
-            stats.num_steps as f64,
-        ),
-        (
-            "tramontane:engine_failed_steps",
-            "Steps that failed.",
-            stats.num_failed_steps as f64,
-        ),
-        (
-            "tramontane:engine_rows",
-            "Tokens computed, of prompts and replies.",
-            stats.num_rows as f64,
-        ),
-        (
-            "tramontane:requests_cancelled",
-            "Replies given up because nobody waited.",
-            stats.num_cancelled as f64,
-        ),
-    ];
-    for (name, help, value) in counters {
-        header(out, name, "counter", help);
-        let _ = writeln!(out, "{name}_total{{{label}}} {value}");
-    }
-    header(
-        out,
-        "vllm:request_success",
-        "counter",
-        "Replies that are over, by the reason.",
-    );
-    for ((_, reason), count) in OUTCOMES.iter().zip(&metrics.outcomes) {
-        let count = count.load(Ordering::Relaxed);
-        let _ = writeln!(
-            out,
-            "vllm:request_success_total{{{label},finished_reason=\"{reason}\"}} {count}"
-        );
-    }
-    let histograms = [
-        (
-            "vllm:time_to_first_token_seconds",
-            "From arrival to the first token.",
-            &metrics.first_token,
-        ),
-        (
-            "vllm:inter_token_latency_seconds",
-            "From one token to the next.",
-            &metrics.next_token,
-        ),
-        (
-            "vllm:time_per_output_token_seconds",
-            "The same, by its older name.",
-            &metrics.next_token,
-        ),
-        (
-            "vllm:e2e_request_latency_seconds",
-            "From arrival to the end.",
-            &metrics.whole,
-        ),
-        (
-            "vllm:request_queue_time_seconds",
-            "Time in the queue.",
-            &metrics.queued,
-        ),
-        (
-            "vllm:request_prompt_tokens",
-            "Tokens of a prompt.",
-            &metrics.prompt_tokens,
-        ),
-        (
-            "vllm:request_generation_tokens",
-            "Tokens of a reply.",
-            &metrics.generated_tokens,
-        ),
-    ];
-    for (name, help, histogram) in histograms {
-        header(out, name, "histogram", help);
-        histogram.write(name, &label, out);
     }
     header(out, "vllm:cache_config_info", "gauge", "The KV cache.");
     let (size, pages) = (model::PAGE_SIZE, stats.num_pages);
@@ -309,4 +199,52 @@ fn of_model(served: &Served, metrics: &Metrics, out: &mut String) {
         out,
         "vllm:cache_config_info{{{label},block_size=\"{size}\",num_gpu_blocks=\"{pages}\"}} 1"
     );
+}
+
+fn counters(stats: &Stats, metrics: &Metrics, label: &str, out: &mut String) {
+    let looked_up = metrics.prompt_tokens.sum();
+    let generated = metrics.generated_tokens.sum();
+    let found = metrics.cached_tokens.load(Ordering::Relaxed) as f64;
+    #[rustfmt::skip]
+    let counters = [
+        ("vllm:prompt_tokens", "Tokens of prompts.", looked_up),
+        ("vllm:generation_tokens", "Tokens generated.", generated),
+        ("vllm:prefix_cache_queries", "Tokens of prompts looked up in the cache.", looked_up),
+        ("vllm:prefix_cache_hits", "Tokens of prompts found there.", found),
+        ("vllm:num_preemptions", "Replies that gave their cache back for a while.", stats.num_preempted as f64),
+        ("tramontane:engine_steps", "Steps of the engine.", stats.num_steps as f64),
+        ("tramontane:engine_failed_steps", "Steps that failed.", stats.num_failed_steps as f64),
+        ("tramontane:engine_rows", "Tokens computed, of prompts and replies.", stats.num_rows as f64),
+        ("tramontane:requests_cancelled", "Replies given up because nobody waited.", stats.num_cancelled as f64),
+    ];
+    for (name, help, value) in counters {
+        header(out, name, "counter", help);
+        let _ = writeln!(out, "{name}_total{{{label}}} {value}");
+    }
+    let help = "Replies that are over, by the reason.";
+    header(out, "vllm:request_success", "counter", help);
+    for ((_, reason), count) in OUTCOMES.iter().zip(&metrics.outcomes) {
+        let count = count.load(Ordering::Relaxed);
+        let _ = writeln!(
+            out,
+            "vllm:request_success_total{{{label},finished_reason=\"{reason}\"}} {count}"
+        );
+    }
+}
+
+fn histograms(metrics: &Metrics, label: &str, out: &mut String) {
+    #[rustfmt::skip]
+    let histograms = [
+        ("vllm:time_to_first_token_seconds", "From arrival to the first token.", &metrics.first_token),
+        ("vllm:inter_token_latency_seconds", "From one token to the next.", &metrics.next_token),
+        ("vllm:time_per_output_token_seconds", "The same, by its older name.", &metrics.next_token),
+        ("vllm:e2e_request_latency_seconds", "From arrival to the end.", &metrics.whole),
+        ("vllm:request_queue_time_seconds", "Time in the queue.", &metrics.queued),
+        ("vllm:request_prompt_tokens", "Tokens of a prompt.", &metrics.prompt_tokens),
+        ("vllm:request_generation_tokens", "Tokens of a reply.", &metrics.generated_tokens),
+    ];
+    for (name, help, histogram) in histograms {
+        header(out, name, "histogram", help);
+        histogram.write(name, label, out);
+    }
 }

@@ -1,14 +1,12 @@
 //! One reply for the terminal: listens to the engine until the reply ends or Ctrl-C is pressed, and keeps count of time.
 
-use crate::generate::{self, End, Settings, Teller, Whole};
+use super::run::Session;
+use crate::generate::{self, End, Teller, Whole};
 use crate::grammar::Grammar;
-use crate::interrupt::Interrupt;
-use crate::vision::Eyes;
-use crate::words::Words;
 use anyhow::{Result, bail};
 use chat::Prompt;
 use chat::format::parse::{Delta, FinishReason, Reply};
-use engine::{Engine, Event, SamplingParams, Usage};
+use engine::{Event, Usage};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -32,25 +30,15 @@ pub struct Cost {
 
 /// Generates the reply to `prompt`, held to `grammar`; `show` sees each delta as it comes.
 pub fn reply(
-    engine: &Engine,
-    words: &Words,
-    eyes: Option<&Eyes>,
+    session: &Session,
     prompt: &Prompt,
     grammar: Option<Grammar>,
-    settings: &Settings,
-    interrupt: &Interrupt,
     mut show: impl FnMut(&Delta) -> Result<()>,
 ) -> Result<(Reply, Cost)> {
-    let settings = Settings {
-        sampling: SamplingParams {
-            seed: settings
-                .sampling
-                .seed
-                .or_else(|| Some(engine::fresh_seed())),
-            ..settings.sampling.clone()
-        },
-        ..settings.clone()
-    };
+    let (words, eyes) = (&session.words, session.eyes.as_ref());
+    let mut settings = session.settings.clone();
+    let seed = &mut settings.sampling.seed;
+    *seed = seed.or_else(|| Some(engine::fresh_seed()));
     let request = generate::request(words, eyes, prompt, grammar.as_ref(), &settings, 0)?;
     let mut teller = Teller::new(words, prompt, &settings)?;
     let mut whole = Whole::new();
@@ -61,8 +49,8 @@ pub fn reply(
     let mut first_token = None;
     let mut ended = "interrupted";
     let start = Instant::now();
-    let events = engine.submit(request)?;
-    while !interrupt.requested() {
+    let events = session.engine.submit(request)?;
+    while !session.interrupt.requested() {
         let event = match events.recv_timeout(PATIENCE) {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => bail!("the engine ended before the reply did"),

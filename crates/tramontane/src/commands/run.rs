@@ -151,25 +151,8 @@ impl Session {
         grammar: Option<Grammar>,
     ) -> Result<Reply> {
         let mut screen = Screen::new(shows_thinking(args));
-        let Session {
-            engine,
-            words,
-            eyes,
-            settings,
-            interrupt,
-            ..
-        } = self;
         let show = |delta: &Delta| screen.show(delta);
-        let (reply, cost) = answer::reply(
-            engine,
-            words,
-            eyes.as_ref(),
-            prompt,
-            grammar,
-            settings,
-            interrupt,
-            show,
-        )?;
+        let (reply, cost) = answer::reply(self, prompt, grammar, show)?;
         screen.end()?;
         if !args.model.quiet {
             report(&cost);
