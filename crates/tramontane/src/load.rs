@@ -14,7 +14,7 @@ use model::{
 };
 use serde::de::DeserializeOwned;
 use std::io::{self, IsTerminal, Read, stderr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A model with its processor.
@@ -110,8 +110,8 @@ pub fn tower(args: &ModelArgs, loaded: &Loaded) -> Result<Option<Eyes>> {
 /// Opens the vision part of a checkpoint, if there is one.
 pub fn vision(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<VisionCheckpoint>> {
     match &args.mmproj {
-        None => match pulled_mmproj(args)? {
-            Some(path) => Ok(Some(model::open_mmproj(&path, &checkpoint.config)?)),
+        None => match pulled_tower(args, checkpoint)? {
+            Some(tower) => Ok(Some(tower)),
             None => Ok(checkpoint.vision()?),
         },
         Some(_) if checkpoint.gguf().is_none() => bail!(
@@ -122,10 +122,20 @@ pub fn vision(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<Vision
     }
 }
 
-/// The vision tower that was pulled together with a .gguf file.
-fn pulled_mmproj(args: &ModelArgs) -> Result<Option<PathBuf>> {
+/// The vision tower that was pulled together with a .gguf file. Nobody asked for it by name: one that cannot be used is
+/// left out aloud, and text goes on.
+fn pulled_tower(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<VisionCheckpoint>> {
     let found = args.model.as_deref().map(hub::resolve).transpose()?;
-    Ok(found.flatten().and_then(|found| found.mmproj))
+    let Some(path) = found.flatten().and_then(|found| found.mmproj) else {
+        return Ok(None);
+    };
+    match model::open_mmproj(&path, &checkpoint.config) {
+        Ok(tower) => Ok(Some(tower)),
+        Err(error) => {
+            eprintln!("note: no images, the vision tower cannot be used: {error}");
+            Ok(None)
+        }
+    }
 }
 
 fn announce(checkpoint: &Checkpoint, cpu: &Cpu) {

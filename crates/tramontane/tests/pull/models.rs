@@ -160,6 +160,38 @@ fn a_variant_is_picked_by_its_quantisation_with_its_vision_tower() {
 }
 
 #[test]
+fn a_vision_tower_that_was_pulled_is_used_and_a_broken_one_left_out() {
+    let hub = Hub::start();
+    let home = Home::new(&hub);
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let text = fixture("mistral4-tiny-f32.gguf");
+    let tower = "mistral4-vision-f32-mmproj.gguf";
+    let sees = Repo::new('a').large("m.gguf", text.clone());
+    hub.put("o/sees", sees.large("mmproj-F32.gguf", fixture(tower)));
+    let blind = Repo::new('a').large("m.gguf", text);
+    hub.put("o/blind", blind.large("mmproj-F32.gguf", noise(100, 1)));
+    let model = home.ok(&["pull", "o/sees"]);
+    home.ok(&["pull", "o/blind"]);
+
+    let goldens = fixtures.join("goldens/mistral4-vision-f32.score.jsonl");
+    let images = ["--input", goldens.to_str().unwrap()];
+    let tower = fixtures.join("models").join(tower);
+    let named = ["score", "-m", &model, "--mmproj", tower.to_str().unwrap()];
+    let scores = home.ok(&[&named[..], &images].concat());
+    assert_eq!(
+        home.ok(&[&["score", "-m", "o/sees"][..], &images].concat()),
+        scores
+    );
+    assert!(
+        home.fails(&[&["score", "-m", "o/blind"][..], &images].concat())
+            .contains("no images, the vision tower cannot be used")
+    );
+    let ids = home.path.join("ids.jsonl");
+    fs::write(&ids, r#"{"ids": [1, 2, 3]}"#).unwrap();
+    home.ok(&["score", "-m", "o/blind", "--input", ids.to_str().unwrap()]);
+}
+
+#[test]
 fn variants_that_do_not_fit_are_listed() {
     let hub = Hub::start();
     let home = Home::new(&hub);
