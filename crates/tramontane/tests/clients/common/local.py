@@ -14,23 +14,20 @@ STRICT_KEY = os.environ["TRAMONTANE_STRICT_KEY"]
 MODEL = "mistral-small-latest"
 ANY_KEY = "none-needed"
 
-# "all": a trained model; "habits": it thinks when asked and calls tools when offered, but knows nothing; "nothing".
+# "all": a trained model; "habits": it thinks when asked and calls tools when offered, but knows nothing.
 KNOWS = os.environ["TRAMONTANE_MODEL_KNOWS"]
 
 
-def needs(what: str, level: str):
-    """A check that hangs on the model: not run (and counted) on a model that is known to lack it, else its failure says so."""
+def habit(what: str):
+    """A check of behaviour that any chat model of this family has, such as thinking when asked to: a failure says so."""
 
     def wrap(test):
-        if KNOWS == "nothing" or KNOWS == "habits" and level == "skill":
-            return pytest.mark.skip(reason=f"needs a model that {what}")(test)
-
         @functools.wraps(test)
         def run(*args, **kwargs):
             try:
                 return test(*args, **kwargs)
             except AssertionError as error:
-                error.add_note(f"this check needs a model that {what}: if the reply is in order otherwise, the model lacks that skill")
+                error.add_note(f"this check needs a model that {what}: if the reply is in order otherwise, the model lacks that")
                 raise
 
         return run
@@ -39,13 +36,8 @@ def needs(what: str, level: str):
 
 
 def skill(what: str):
-    """Knowledge or ability, such as arithmetic."""
-    return needs(what, "skill")
-
-
-def habit(what: str):
-    """Behaviour that any chat model of this family has, such as thinking when asked to."""
-    return needs(what, "habit")
+    """A check of knowledge or ability, such as arithmetic: not run (and counted) on a model that is known to have none."""
+    return habit(what) if KNOWS == "all" else pytest.mark.skip(reason=f"needs a model that {what}")
 
 
 CITIES = ["Paris", "Oslo", "Rome"]
