@@ -1,6 +1,7 @@
 """Replies, streams and reasoning through the openai package."""
 
 import asyncio
+import re
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -154,6 +155,17 @@ def test_reasoning_high():
     assert reasoning_of(message) and message.content
     details = reply.usage.completion_tokens_details
     assert 0 < details.reasoning_tokens < reply.usage.completion_tokens
+
+
+def test_a_thought_that_a_grammar_forces():
+    """On any model: 34 and 35 are the tokens that open and close a thought."""
+    options = {"seed": 1, "extra_body": {"guided_grammar": "start: <[34]> /[a-z]{3,9}/ <[35]> /[0-9]{3,9}/"}}
+    reply = create(**options)
+    message, details = reply.choices[0].message, reply.usage.completion_tokens_details
+    assert re.fullmatch("[a-z]{3,9}", reasoning_of(message)) and re.fullmatch("[0-9]{3,9}", message.content)
+    assert 0 < details.reasoning_tokens < reply.usage.completion_tokens
+    choices, _ = join(create(stream=True, **options))
+    assert choices == {0: whole(reply.choices[0])}
 
 
 @habit("thinks only when asked to")
