@@ -198,7 +198,7 @@ pub trait Backend: Send + Sync {
         out: &mut Rows,
     );
 
-    /// Attention without a mask within each range of rows: keys in tiles of 64 in order, one online softmax.
+    /// Attention without a mask within each range of rows: keys in tiles of 128 in order, one online softmax.
     ///
     /// Shapes: `q, k, v, out: [rows, num_heads * head_dim]`; `ranges` are not empty and cover all rows, in order.
     fn full_attention(

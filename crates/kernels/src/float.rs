@@ -31,6 +31,12 @@ pub(crate) fn f32_to_bf16(x: f32) -> u16 {
     ((if x.is_nan() { quiet } else { rounded }) >> 16) as u16
 }
 
+/// Two values rounded to bfloat16, `low` in the low half of the word.
+#[inline(always)]
+pub(crate) fn pair_bf16(low: f32, high: f32) -> i32 {
+    (u32::from(f32_to_bf16(low)) | u32::from(f32_to_bf16(high)) << 16) as i32
+}
+
 /// `x` as the sum of two bfloat16 values: `high` nearest to `x`, `low` nearest to what is left.
 ///
 /// An infinite or NaN `x` (or one that rounds to infinity) makes `low` NaN, and so every product with it.

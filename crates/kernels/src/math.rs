@@ -59,22 +59,23 @@ pub fn silu(x: f32) -> f32 {
 
 /// Below this, [`exp2`] is taken here: its results and all steps towards them stay clear of the subnormals.
 pub(crate) const EXP2_MIN: f32 = -125.0;
+/// Like [`ROUNDER`], with the bias of an exponent: a shift by 23 then makes a power of two of the sum's bits.
+pub(crate) const EXP2_ROUNDER: f32 = ROUNDER + 127.0;
 /// `(2^r - 1) / r` on |r| <= 1/2, highest power first, fitted so that 1 + r · that is within 2.9e-6 of 2^r, relatively.
 pub(crate) const EXP2_SERIES: [f32; 4] = [0.009_582_855, 0.055_906_422, 0.240_240_99, 0.693_124_2];
 
-/// 2 to the `x` for a softmax weight, `x` at most 0: within 3e-6, relatively; never below 2⁻¹²⁵; NaN for NaN.
+/// 2 to the `x` for a softmax weight, `x` at most 127: within 3e-6, relatively; never below 2⁻¹²⁵; NaN for NaN.
 ///
 /// (The weights of an image's attention are the only ones that are counted by the thousand million.)
 pub fn exp2(x: f32) -> f32 {
     let clamped = if EXP2_MIN > x { EXP2_MIN } else { x };
-    let shifted = clamped + ROUNDER;
-    let r = clamped - (shifted - ROUNDER);
+    let shifted = clamped + EXP2_ROUNDER;
+    let r = clamped - (shifted - EXP2_ROUNDER);
     let mut series = EXP2_SERIES[0];
     for coefficient in &EXP2_SERIES[1..] {
         series = series.mul_add(r, *coefficient);
     }
-    let n = (shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
-    series.mul_add(r, 1.0) * power_of_two(n)
+    series.mul_add(r, 1.0) * f32::from_bits(shifted.to_bits() << 23)
 }
 
 /// The step of `t = 1 / (1 + step · a)` in [`gelu`].

@@ -5,8 +5,8 @@
 //! and no operation.
 
 use crate::math::{
-    EXP_MAX, EXP_MIN, EXP_SERIES, EXP2_MIN, EXP2_SERIES, LN_2_HIGH, LN_2_LOW, NORMAL_SERIES,
-    NORMAL_STEP, ROUNDER,
+    EXP_MAX, EXP_MIN, EXP_SERIES, EXP2_MIN, EXP2_ROUNDER, EXP2_SERIES, LN_2_HIGH, LN_2_LOW,
+    NORMAL_SERIES, NORMAL_STEP, ROUNDER,
 };
 use std::f32::consts::LOG2_E;
 use std::marker::PhantomData;
@@ -121,7 +121,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `2^x` in each lane: [`crate::math::exp2`], step by step.
     #[inline(always)]
     fn exp2(self, x: Self::F) -> Self::F {
-        let rounder = self.splat(ROUNDER);
+        let rounder = self.splat(EXP2_ROUNDER);
         let clamped = self.larger(self.splat(EXP2_MIN), x);
         let shifted = self.add(clamped, rounder);
         let r = self.sub(clamped, self.sub(shifted, rounder));
@@ -129,8 +129,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
         for coefficient in &EXP2_SERIES[1..] {
             series = self.fma(series, r, self.splat(*coefficient));
         }
-        let n = self.isub(self.bits(shifted), self.isplat(ROUNDER.to_bits() as i32));
-        self.mul(self.fma(series, r, self.splat(1.0)), self.power_of_two(n))
+        let power = self.from_bits(self.shl(self.bits(shifted), 23));
+        self.mul(self.fma(series, r, self.splat(1.0)), power)
     }
 
     /// `x · Φ(x)` in each lane: [`crate::math::gelu`], step by step.

@@ -160,10 +160,11 @@ impl Vision {
         let rotary = self.rotary(grids);
         let mut normed = embedded;
         let mut part = backend.rows(rows, hidden_size);
+        let mut scratch = [(); 4].map(|()| backend.rows(rows, hidden_size));
         for layer in &weights.layers {
             let norm = &layer.attention_norm;
             backend.rms_norm(&hidden, whole, norm, eps, &mut normed, whole);
-            self.attention(layer, &normed, &rotary, &ranges, &mut part);
+            self.attention(layer, &normed, &rotary, &ranges, &mut scratch, &mut part);
             backend.add(&mut hidden, &part);
             let norm = &layer.feed_forward_norm;
             backend.rms_norm(&hidden, whole, norm, eps, &mut normed, whole);
@@ -180,28 +181,23 @@ impl Vision {
         x: &Rows,
         rotary: &RotaryTable,
         ranges: &[Range<usize>],
+        [q, k, v, mixed]: &mut [Rows; 4],
         out: &mut Rows,
     ) {
         let (backend, config) = (&*self.backend, &self.config);
         let (heads, head_dim) = (config.num_heads, config.head_dim());
-        let make = || backend.rows(x.rows(), config.hidden_size);
-        let (mut q, mut k, mut v, mut mixed) = (make(), make(), make(), make());
-        backend.project(
-            x,
-            &[&layer.q, &layer.k, &layer.v],
-            &mut [&mut q, &mut k, &mut v],
-        );
+        backend.project(x, &[&layer.q, &layer.k, &layer.v], &mut [q, k, v]);
         let columns = Columns::heads(heads, head_dim, 0, head_dim);
-        backend.rotate(&mut q, columns, rotary, config.pairing);
-        backend.rotate(&mut k, columns, rotary, config.pairing);
+        backend.rotate(q, columns, rotary, config.pairing);
+        backend.rotate(k, columns, rotary, config.pairing);
         let shape = FullAttention {
             num_heads: heads,
             head_dim,
             scale: (head_dim as f64).powf(-0.5) as f32,
             rounded: layer.q.format() != Format::F32,
         };
-        backend.full_attention(&q, &k, &v, ranges, &shape, &mut mixed);
-        backend.project(&mixed, &[&layer.output], &mut [out]);
+        backend.full_attention(q, k, v, ranges, &shape, mixed);
+        backend.project(mixed, &[&layer.output], &mut [out]);
     }
 
     /// From the tower into the text model.

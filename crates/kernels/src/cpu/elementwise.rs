@@ -1,7 +1,7 @@
 //! Operations on single rows: normalisation, SwiGLU, the router's softmax. Definitions in `reference.rs`.
 
 use super::matmul::GROUP;
-use crate::float::f32_to_bf16;
+use crate::float::pair_bf16;
 use crate::reference::{lanes, rms_factor};
 use crate::simd::{Kernel, Simd};
 
@@ -53,26 +53,76 @@ impl Kernel for SwiGlu<'_> {
     }
 }
 
-/// `silu(gate) ⊙ up` as pairs of bf16.
-pub(crate) struct SwiGluPairs<'a, const G: usize> {
-    pub gate: &'a mut [[f32; GROUP]; G],
-    pub up: &'a [[f32; GROUP]; G],
-    /// At most half as many as there are values.
+/// One row times `scale` as words: pairs of bf16 (the last padded with zero), or f32.
+pub(crate) struct RowWords<'a> {
+    pub x: &'a [f32],
+    pub scale: f32,
+    pub rounded: bool,
+    /// As many as the row has.
     pub words: &'a mut [i32],
 }
 
-impl<const G: usize> Kernel for SwiGluPairs<'_, G> {
+impl Kernel for RowWords<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        if !self.rounded {
+            for (x, word) in self.x.iter().zip(self.words) {
+                *word = (x * self.scale).to_bits() as i32;
+            }
+            return;
+        }
+        let (pairs, rest) = self.x.as_chunks::<2>();
+        for ([low, high], word) in pairs.iter().zip(&mut *self.words) {
+            *word = pair_bf16(low * self.scale, high * self.scale);
+        }
+        if let ([low], Some(word)) = (rest, self.words.last_mut()) {
+            *word = pair_bf16(low * self.scale, 0.0);
+        }
+    }
+}
+
+/// Two rows side by side as words: `second[d]` beside `first[d]`, as bf16.
+pub(crate) struct PairRows<'a> {
+    pub first: &'a [f32],
+    pub second: &'a [f32],
+    pub words: &'a mut [i32],
+}
+
+impl Kernel for PairRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        for ((low, high), word) in self.first.iter().zip(self.second).zip(self.words) {
+            *word = pair_bf16(*low, *high);
+        }
+    }
+}
+
+/// `silu(gate) ⊙ up` as pairs of bf16, two registers of values a row.
+pub(crate) struct SwiGluPairs<'a> {
+    pub gate: &'a [[[f32; GROUP]; 2]],
+    pub up: &'a [[[f32; GROUP]; 2]],
+    pub words: &'a mut [[i32; GROUP]],
+}
+
+impl Kernel for SwiGluPairs<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (gate, up) in self.gate.iter_mut().zip(self.up) {
-            let product = simd.mul(simd.silu(simd.load(gate)), simd.load(up));
-            simd.store(product, gate);
-        }
-        let pairs = self.gate.as_flattened().as_chunks::<2>().0;
-        for ([low, high], word) in pairs.iter().zip(self.words) {
-            *word = (u32::from(f32_to_bf16(*low)) | u32::from(f32_to_bf16(*high)) << 16) as i32;
+        for ((gate, up), words) in self.gate.iter().zip(self.up).zip(self.words) {
+            let mut product = [[0.0; GROUP]; 2];
+            for (g, product) in product.iter_mut().enumerate() {
+                let gate = simd.silu(simd.load(&gate[g]));
+                simd.store(simd.mul(gate, simd.load(&up[g])), product);
+            }
+            let pairs = product.as_flattened().as_chunks::<2>().0;
+            for ([low, high], word) in pairs.iter().zip(words) {
+                *word = pair_bf16(*low, *high);
+            }
         }
     }
 }

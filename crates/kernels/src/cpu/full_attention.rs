@@ -4,11 +4,11 @@
 //! are f32, or two bf16: two neighbouring lanes of a head, or two neighbouring keys.
 
 use super::Cpu;
-use super::meet::{Values, Words, meet};
+use super::elementwise::{PairRows, RowWords};
+use super::meet::{Begin, Values, Words, meet, sums};
 use super::shared::Shared;
 use crate::backend::FullAttention;
-use crate::float::f32_to_bf16;
-use crate::reference::full_attention::KEY_TILE;
+use crate::reference::full_attention::{KEY_TILE, SLACK};
 use crate::rows::Rows;
 use crate::simd::{Kernel, Simd};
 use std::f32::consts::LOG2_E;
@@ -55,17 +55,42 @@ impl Sizes {
             self.value_rows() * self.words(KEY_TILE),
         )
     }
+}
 
-    /// The word of `values[at]` and, if rounded, its neighbour; past the end are zeros.
-    fn word(&self, values: impl Fn(usize) -> f32, word: usize) -> i32 {
-        if self.rounded {
-            let (low, high) = (
-                f32_to_bf16(values(2 * word)),
-                f32_to_bf16(values(2 * word + 1)),
-            );
-            (u32::from(low) | u32::from(high) << 16) as i32
-        } else {
-            values(word).to_bits() as i32
+impl Sizes {
+    /// A tile of values: for each lane of the head, its words along the rows.
+    fn transpose(
+        &self,
+        cpu: &Cpu,
+        v: &Rows,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        tile: &mut [i32],
+    ) {
+        let (row_words, zeros) = (self.words(KEY_TILE), vec![0.0; self.head_dim]);
+        let mut words = vec![0; self.head_dim];
+        for c in 0..self.words(rows.len()) {
+            if self.rounded {
+                let row = rows.start + 2 * c;
+                let second = if row + 1 < rows.end {
+                    &v.row(row + 1)[columns.clone()]
+                } else {
+                    &zeros
+                };
+                cpu.unit.run(PairRows {
+                    first: &v.row(row)[columns.clone()],
+                    second,
+                    words: &mut words,
+                });
+            } else {
+                let row = &v.row(rows.start + c)[columns.clone()];
+                for (word, x) in words.iter_mut().zip(row) {
+                    *word = x.to_bits() as i32;
+                }
+            }
+            for (to, word) in tile[c..].iter_mut().step_by(row_words).zip(&words) {
+                *to = *word;
+            }
         }
     }
 }
@@ -103,25 +128,15 @@ impl Tiles {
                 )
             };
             let keys = keys.chunks_exact_mut(sizes.depth());
-            for (r, key) in rows.clone().zip(keys) {
-                let row = &k.row(r)[columns.clone()];
-                for (c, word) in key.iter_mut().enumerate() {
-                    *word = sizes.word(|at| row.get(at).copied().unwrap_or(0.0), c);
-                }
+            for (r, words) in rows.clone().zip(keys) {
+                cpu.unit.run(RowWords {
+                    x: &k.row(r)[columns.clone()],
+                    scale: 1.0,
+                    rounded: sizes.rounded,
+                    words,
+                });
             }
-            let row_words = sizes.words(KEY_TILE);
-            for (d, value) in columns.zip(values.chunks_exact_mut(row_words)) {
-                let at = |j: usize| {
-                    if j < rows.len() {
-                        v.row(first + j)[d]
-                    } else {
-                        0.0
-                    }
-                };
-                for (c, word) in value.iter_mut().enumerate() {
-                    *word = sizes.word(at, c);
-                }
-            }
+            sizes.transpose(cpu, v, rows, columns, values);
         });
         Tiles {
             sizes,
@@ -148,14 +163,17 @@ impl Tiles {
 struct Workspace {
     /// `[depth]`
     queries: Vec<Words<GROUPS>>,
-    /// `[KEY_TILE]`
-    scores: Vec<Values<GROUPS>>,
     /// `[words(KEY_TILE)]`
     weights: Vec<Words<GROUPS>>,
     /// `[value_rows]`
     acc: Vec<Values<GROUPS>>,
+    /// The score whose weight is 1.
+    shift: Values<GROUPS>,
+    /// Largest scores of the tile at hand.
     max: Values<GROUPS>,
+    /// Sums of weights.
     sum: Values<GROUPS>,
+    /// What `acc` is multiplied by before the tile at hand joins it.
     correction: Values<GROUPS>,
 }
 
@@ -163,39 +181,75 @@ impl Workspace {
     fn new(sizes: Sizes) -> Workspace {
         Workspace {
             queries: vec![[[0; 16]; GROUPS]; sizes.depth()],
-            scores: vec![[[0.0; 16]; GROUPS]; KEY_TILE],
             weights: vec![[[0; 16]; GROUPS]; sizes.words(KEY_TILE)],
             acc: vec![[[0.0; 16]; GROUPS]; sizes.value_rows()],
+            shift: [[0.0; 16]; GROUPS],
             max: [[0.0; 16]; GROUPS],
             sum: [[0.0; 16]; GROUPS],
             correction: [[0.0; 16]; GROUPS],
         }
     }
 
-    /// Takes the queries of `rows`; the lanes past the last are zeros.
-    fn begin(&mut self, sizes: Sizes, q: &Rows, rows: Range<usize>, first_column: usize) {
-        for lane in 0..QUERIES {
-            let row = rows.start + lane;
-            let query = if row < rows.end {
-                &q.row(row)[first_column..][..sizes.head_dim]
-            } else {
-                &[]
-            };
-            for (c, words) in self.queries.iter_mut().enumerate() {
-                let value = |at: usize| query.get(at).copied().unwrap_or(0.0);
-                words[lane / 16][lane % 16] = sizes.word(value, c);
+    /// Takes the queries of `rows` times `scale`; the lanes past the last are zeros.
+    fn begin(
+        &mut self,
+        cpu: &Cpu,
+        sizes: Sizes,
+        q: &Rows,
+        rows: Range<usize>,
+        first_column: usize,
+        scale: f32,
+    ) {
+        self.queries.fill([[0; 16]; GROUPS]);
+        let mut words = vec![0; self.queries.len()];
+        for (lane, row) in rows.enumerate() {
+            cpu.unit.run(RowWords {
+                x: &q.row(row)[first_column..][..sizes.head_dim],
+                scale,
+                rounded: sizes.rounded,
+                words: &mut words,
+            });
+            for (query, word) in self.queries.iter_mut().zip(&words) {
+                query[lane / 16][lane % 16] = *word;
             }
         }
         self.acc.fill([[0.0; 16]; GROUPS]);
-        self.max = [[f32::NEG_INFINITY; 16]; GROUPS];
+        self.shift = [[f32::NEG_INFINITY; 16]; GROUPS];
         self.sum = [[0.0; 16]; GROUPS];
     }
 
+    /// Whether a score of the tile at hand is too far above the shift.
+    fn shift_follows(&self) -> bool {
+        let lanes = self
+            .max
+            .as_flattened()
+            .iter()
+            .zip(self.shift.as_flattened());
+        lanes.fold(false, |follows, (max, shift)| {
+            follows | (*max > shift + SLACK)
+        })
+    }
+
+    /// Where a score is too far above the shift, makes it the shift.
+    #[inline(always)]
+    fn correct<S: Simd>(&mut self, simd: S) {
+        for g in 0..GROUPS {
+            let (max, shift) = (simd.load(&self.max[g]), simd.load(&self.shift[g]));
+            let most = simd.add(shift, simd.splat(SLACK));
+            let correction = simd.exp2(simd.sub(shift, max));
+            let correction = simd.select_less(most, max, correction, simd.splat(1.0));
+            simd.store(simd.select_less(most, max, max, shift), &mut self.shift[g]);
+            let sum = simd.mul(simd.load(&self.sum[g]), correction);
+            simd.store(sum, &mut self.sum[g]);
+            simd.store(correction, &mut self.correction[g]);
+        }
+    }
+
     /// The result of query `lane`.
-    fn finish(&self, lane: usize, out: &mut [f32]) {
+    fn take(&self, lane: usize, out: &mut [f32]) {
         let (group, lane) = (lane / 16, lane % 16);
         for (out, acc) in out.iter_mut().zip(&self.acc) {
-            *out = acc[group][lane] / self.sum[group][lane];
+            *out = acc[group][lane];
         }
     }
 }
@@ -212,6 +266,7 @@ impl Cpu {
     ) {
         let cols = out.cols();
         let out = Shared::new(out.data_mut());
+        let scale = shape.scale * LOG2_E;
         for range in ranges {
             let tiles = Tiles::new(self, k, v, range.clone(), shape);
             let sizes = tiles.sizes;
@@ -220,28 +275,26 @@ impl Cpu {
                 let (head, block) = (task / blocks, task % blocks);
                 let first = range.start + block * QUERIES;
                 let rows = first..range.end.min(first + QUERIES);
-                workspace.begin(sizes, q, rows.clone(), head * shape.head_dim);
-                let scale = shape.scale * LOG2_E;
+                workspace.begin(self, sizes, q, rows.clone(), head * shape.head_dim, scale);
                 let (tiles, head_dim) = (&tiles, shape.head_dim);
                 if shape.rounded {
                     self.unit.run_bf16(Walk::<true> {
                         workspace,
                         tiles,
                         head,
-                        scale,
                     });
                 } else {
                     self.unit.run(Walk::<false> {
                         workspace,
                         tiles,
                         head,
-                        scale,
                     });
                 }
+                self.unit.run(Divide(workspace));
                 for (lane, row) in rows.enumerate() {
                     // SAFETY: each task has its own head of its own rows.
                     let out = unsafe { out.slice(row * cols + head * head_dim, head_dim) };
-                    workspace.finish(lane, out);
+                    workspace.take(lane, out);
                 }
             };
             let workspace = || Workspace::new(sizes);
@@ -256,8 +309,6 @@ struct Walk<'a, const ROUNDED: bool> {
     workspace: &'a mut Workspace,
     tiles: &'a Tiles,
     head: usize,
-    /// On scores, log2 e included.
-    scale: f32,
 }
 
 impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
@@ -266,17 +317,16 @@ impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let work = self.workspace;
-        let depth = work.queries.len();
         for tile in 0..self.tiles.num_tiles {
             let (keys, values, n) = self.tiles.tile(self.head, tile);
-            for (keys, scores) in keys
-                .chunks_exact(ROWS * depth)
-                .zip(work.scores.chunks_exact_mut(ROWS))
-                .take(n.div_ceil(ROWS))
-            {
-                meet::<S, ROUNDED, GROUPS, ROWS, 2>(simd, keys, depth, &work.queries, None, scores);
+            work.correction = [[1.0; 16]; GROUPS];
+            let sum = work.sum;
+            weigh::<S, ROUNDED>(simd, work, keys, n);
+            if work.shift_follows() {
+                work.sum = sum;
+                work.correct(simd);
+                weigh::<S, ROUNDED>(simd, work, keys, n);
             }
-            soften::<S, ROUNDED>(simd, work, n, self.scale);
             let row_words = work.weights.len();
             let used = if ROUNDED { n.div_ceil(2) } else { n };
             let weights = &work.weights[..used];
@@ -284,45 +334,106 @@ impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
                 .chunks_exact(ROWS * row_words)
                 .zip(work.acc.chunks_exact_mut(ROWS))
             {
-                let before = Some(&work.correction);
-                meet::<S, ROUNDED, GROUPS, ROWS, 2>(simd, values, row_words, weights, before, acc);
+                let begin = Begin::Times(&work.correction);
+                meet::<S, ROUNDED, GROUPS, ROWS, 2>(simd, values, row_words, weights, begin, acc);
             }
         }
     }
 }
 
-/// The scores of `n` keys become weights; maxima, sums and corrections follow.
+/// The weights of `n` keys at the present shift, their largest scores, and the sums with them.
 #[inline(always)]
-fn soften<S: Simd, const ROUNDED: bool>(simd: S, work: &mut Workspace, n: usize, scale: f32) {
-    let scale = simd.splat(scale);
+fn weigh<S: Simd, const ROUNDED: bool>(simd: S, work: &mut Workspace, keys: &[i32], n: usize) {
+    let depth = work.queries.len();
+    let mut lanes = Lanes {
+        simd,
+        shift: [simd.splat(0.0); GROUPS],
+        max: [simd.splat(f32::NEG_INFINITY); GROUPS],
+        sum: [simd.splat(0.0); GROUPS],
+    };
     for g in 0..GROUPS {
-        let before = simd.load(&work.max[g]);
-        let mut max = before;
-        for scores in &work.scores[..n] {
-            max = simd.larger(simd.load(&scores[g]), max);
-        }
-        let correction = simd.exp2(simd.mul(simd.sub(before, max), scale));
-        let mut sum = simd.mul(simd.load(&work.sum[g]), correction);
-        if ROUNDED {
-            for (pair, weights) in work.scores[..n].chunks(2).zip(&mut work.weights) {
-                let first = simd.exp2(simd.mul(simd.sub(simd.load(&pair[0][g]), max), scale));
-                sum = simd.add(sum, first);
-                let mut second = simd.splat(0.0);
-                if let Some(scores) = pair.get(1) {
-                    second = simd.exp2(simd.mul(simd.sub(simd.load(&scores[g]), max), scale));
-                    sum = simd.add(sum, second);
-                }
-                simd.istore(simd.pair_bf16(first, second), &mut weights[g]);
-            }
-        } else {
-            for (scores, weights) in work.scores[..n].iter().zip(&mut work.weights) {
-                let weight = simd.exp2(simd.mul(simd.sub(simd.load(&scores[g]), max), scale));
-                sum = simd.add(sum, weight);
-                simd.istore(simd.bits(weight), &mut weights[g]);
+        lanes.shift[g] = simd.load(&work.shift[g]);
+        lanes.sum[g] = simd.load(&work.sum[g]);
+    }
+    let keys = keys.chunks_exact(ROWS * depth);
+    let block_words = work.weights.len() / (KEY_TILE / ROWS);
+    let words = work.weights.chunks_exact_mut(block_words);
+    for ((block, keys), words) in keys.enumerate().zip(words).take(n.div_ceil(ROWS)) {
+        let zeros = [[simd.splat(0.0); GROUPS]; ROWS];
+        let [a, b, c, d, e, f, g, h] =
+            sums::<S, ROUNDED, GROUPS, ROWS>(simd, keys, depth, &work.queries, zeros);
+        let pairs = [[a, b], [c, d], [e, f], [g, h]];
+        let words = words.chunks_exact_mut(words.len() / pairs.len());
+        for ((pair, scores), words) in pairs.into_iter().enumerate().zip(words) {
+            match n.saturating_sub(block * ROWS + 2 * pair) {
+                0 => {}
+                1 => lanes.weights::<ROUNDED, false>(scores, words),
+                _ => lanes.weights::<ROUNDED, true>(scores, words),
             }
         }
-        simd.store(max, &mut work.max[g]);
-        simd.store(sum, &mut work.sum[g]);
-        simd.store(correction, &mut work.correction[g]);
+    }
+    for g in 0..GROUPS {
+        simd.store(lanes.max[g], &mut work.max[g]);
+        simd.store(lanes.sum[g], &mut work.sum[g]);
+    }
+}
+
+/// The state of [`weigh`], in registers.
+struct Lanes<S: Simd> {
+    simd: S,
+    shift: [S::F; GROUPS],
+    max: [S::F; GROUPS],
+    sum: [S::F; GROUPS],
+}
+
+impl<S: Simd> Lanes<S> {
+    /// The weights of two keys, or of the first alone.
+    #[inline(always)]
+    fn weights<const ROUNDED: bool, const BOTH: bool>(
+        &mut self,
+        [first, second]: [[S::F; GROUPS]; 2],
+        words: &mut [Words<GROUPS>],
+    ) {
+        let simd = self.simd;
+        for g in 0..GROUPS {
+            let low = self.weight(first[g], g);
+            let mut high = simd.splat(0.0);
+            if BOTH {
+                high = self.weight(second[g], g);
+            }
+            if let (true, [pair]) = (ROUNDED, &mut *words) {
+                simd.istore(simd.pair_bf16(low, high), &mut pair[g]);
+            } else if let [first, second] = &mut *words {
+                simd.istore(simd.bits(low), &mut first[g]);
+                simd.istore(simd.bits(high), &mut second[g]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn weight(&mut self, score: S::F, g: usize) -> S::F {
+        let simd = self.simd;
+        self.max[g] = simd.larger(score, self.max[g]);
+        let weight = simd.exp2(simd.sub(score, self.shift[g]));
+        self.sum[g] = simd.add(self.sum[g], weight);
+        weight
+    }
+}
+
+/// Divides what was gathered by the sums of weights.
+struct Divide<'a>(&'a mut Workspace);
+
+impl Kernel for Divide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Workspace { acc, sum, .. } = self.0;
+        for acc in acc {
+            for g in 0..GROUPS {
+                let mean = simd.div(simd.load(&acc[g]), simd.load(&sum[g]));
+                simd.store(mean, &mut acc[g]);
+            }
+        }
     }
 }

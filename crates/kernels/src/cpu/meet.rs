@@ -10,23 +10,33 @@ pub(super) type Words<const G: usize> = [[i32; 16]; G];
 /// One value of each lane.
 pub(super) type Values<const G: usize> = [[f32; 16]; G];
 
-/// `out[m] = Σ rows[m][c] · lanes[c]`, for `M` rows that begin `stride` words apart; with `correction`, added to
-/// `out[m] · correction`. Lanes too narrow for that many registers take `FEW` rows at a time, a divisor of `M`.
+/// What the sums begin with.
+#[derive(Clone, Copy)]
+pub(super) enum Begin<'a, const G: usize> {
+    Zero,
+    /// What is there.
+    There,
+    /// What is there, times this.
+    Times(&'a Values<G>),
+}
+
+/// `out[m] = begin + Σ rows[m][c] · lanes[c]`, for `M` rows that begin `stride` words apart. Lanes too narrow for that
+/// many registers take `FEW` rows at a time, a divisor of `M`.
 #[inline(always)]
 pub(super) fn meet<S: Simd, const PAIRS: bool, const G: usize, const M: usize, const FEW: usize>(
     simd: S,
     rows: &[i32],
     stride: usize,
     lanes: &[Words<G>],
-    correction: Option<&Values<G>>,
+    begin: Begin<G>,
     out: &mut [Values<G>],
 ) {
     if S::WIDE {
-        rows_meet::<S, PAIRS, G, M>(simd, rows, stride, lanes, correction, out);
+        rows_meet::<S, PAIRS, G, M>(simd, rows, stride, lanes, begin, out);
     } else {
         for (i, out) in out.chunks_exact_mut(FEW).enumerate() {
             let rows = &rows[i * FEW * stride..];
-            rows_meet::<S, PAIRS, G, FEW>(simd, rows, stride, lanes, correction, out);
+            rows_meet::<S, PAIRS, G, FEW>(simd, rows, stride, lanes, begin, out);
         }
     }
 }
@@ -37,18 +47,39 @@ fn rows_meet<S: Simd, const PAIRS: bool, const G: usize, const M: usize>(
     rows: &[i32],
     stride: usize,
     lanes: &[Words<G>],
-    correction: Option<&Values<G>>,
+    begin: Begin<G>,
     out: &mut [Values<G>],
 ) {
     let mut acc = [[simd.splat(0.0); G]; M];
-    if let Some(correction) = correction {
-        for m in 0..M {
-            for g in 0..G {
-                let (before, by) = (simd.load(&out[m][g]), simd.load(&correction[g]));
-                acc[m][g] = simd.fma(before, by, simd.splat(0.0));
-            }
+    for m in 0..M {
+        for g in 0..G {
+            acc[m][g] = match begin {
+                Begin::Zero => simd.splat(0.0),
+                Begin::There => simd.load(&out[m][g]),
+                Begin::Times(factor) => {
+                    let (there, factor) = (simd.load(&out[m][g]), simd.load(&factor[g]));
+                    simd.fma(there, factor, simd.splat(0.0))
+                }
+            };
         }
     }
+    let acc = sums::<S, PAIRS, G, M>(simd, rows, stride, lanes, acc);
+    for m in 0..M {
+        for g in 0..G {
+            simd.store(acc[m][g], &mut out[m][g]);
+        }
+    }
+}
+
+/// `acc[m] + Σ rows[m][c] · lanes[c]`, in registers.
+#[inline(always)]
+pub(super) fn sums<S: Simd, const PAIRS: bool, const G: usize, const M: usize>(
+    simd: S,
+    rows: &[i32],
+    stride: usize,
+    lanes: &[Words<G>],
+    mut acc: [[S::F; G]; M],
+) -> [[S::F; G]; M] {
     let mut of = [rows; M];
     for m in 0..M {
         of[m] = &rows[m * stride..][..lanes.len()];
@@ -69,9 +100,5 @@ fn rows_meet<S: Simd, const PAIRS: bool, const G: usize, const M: usize>(
             }
         }
     }
-    for m in 0..M {
-        for g in 0..G {
-            simd.store(acc[m][g], &mut out[m][g]);
-        }
-    }
+    acc
 }

@@ -5,12 +5,11 @@
 //! rows. The weights' layout is made anew each call: it costs one pass over them, a few rows' worth of work.
 
 use super::Cpu;
-use super::elementwise::SwiGluPairs;
+use super::elementwise::{RowWords, SwiGluPairs};
 use super::matmul::{GROUP, Weights};
-use super::meet::{Values, Words, meet};
+use super::meet::{Begin, Values, Words, meet};
 use super::shared::Shared;
 use crate::backend::FeedForward;
-use crate::float::f32_to_bf16;
 use crate::matrix::Matrix;
 use crate::rows::Rows;
 use crate::simd::{Kernel, Lanes, Simd};
@@ -22,8 +21,12 @@ const GROUPS: usize = 2;
 const PANEL: usize = GROUPS * GROUP;
 /// Rows of activations that meet a panel at once.
 const ROWS: usize = 12;
-/// Words of activations in a task: 256 KiB, so that they and a panel stay in a second-level cache.
-const TASK_WORDS: usize = 1 << 16;
+/// Words of activations in a task: 1 MiB, so that a panel's way into the caches is paid for.
+const TASK_WORDS: usize = 1 << 18;
+/// Words of a panel that all rows of a task meet before the next: 64 KiB.
+const PART_WORDS: usize = 512;
+/// Rows that go through a feed-forward together: what lies between its products stays small.
+const PASS_ROWS: usize = 3072;
 /// Tasks a thread should get, so that the last ones end together.
 const TASKS_PER_THREAD: usize = 16;
 
@@ -37,7 +40,8 @@ struct Pairs {
 
 impl Pairs {
     fn zeroed(num_rows: usize, cols: usize) -> Pairs {
-        let stride = cols.div_ceil(2);
+        // An odd number of cache lines: rows that meet a panel together must not all fall on the same cache sets.
+        let stride = 16 * (cols.div_ceil(32) | 1);
         Pairs {
             words: vec![0; num_rows.next_multiple_of(ROWS) * stride],
             num_rows,
@@ -45,14 +49,19 @@ impl Pairs {
         }
     }
 
-    fn new(cpu: &Cpu, x: &Rows) -> Pairs {
-        let mut pairs = Pairs::zeroed(x.rows(), x.cols());
+    fn new(cpu: &Cpu, x: &Rows, rows: Range<usize>) -> Pairs {
+        let mut pairs = Pairs::zeroed(rows.len(), x.cols());
         let stride = pairs.stride;
         let words = Shared::new(&mut pairs.words);
-        cpu.each_row(x.rows(), x.cols(), |r| {
+        cpu.each_row(rows.len(), x.cols(), |r| {
             // SAFETY: `each_row` visits a row once, and rows do not overlap.
-            let words = unsafe { words.slice(r * stride, stride) };
-            cpu.unit.run(Round { x: x.row(r), words });
+            let words = unsafe { words.slice(r * stride, x.cols().div_ceil(2)) };
+            cpu.unit.run(RowWords {
+                x: x.row(rows.start + r),
+                scale: 1.0,
+                rounded: true,
+                words,
+            });
         });
         pairs
     }
@@ -62,32 +71,13 @@ impl Pairs {
     }
 }
 
-/// One row of activations as pairs.
-struct Round<'a> {
-    x: &'a [f32],
-    words: &'a mut [i32],
-}
-
-impl Kernel for Round<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let (pairs, rest) = self.x.as_chunks::<2>();
-        for ([low, high], word) in pairs.iter().zip(&mut *self.words) {
-            *word = (u32::from(f32_to_bf16(*low)) | u32::from(f32_to_bf16(*high)) << 16) as i32;
-        }
-        if let ([low], Some(word)) = (rest, self.words.last_mut()) {
-            *word = i32::from(f32_to_bf16(*low));
-        }
-    }
-}
-
 /// A matrix in panels: word `c` of [`PANEL`] weight rows side by side. Past the last row, that row again.
 struct Panels {
     words: Vec<Words<GROUPS>>,
     /// Words of a weight row.
     depth: usize,
+    /// Weight rows.
+    num_rows: usize,
     num_panels: usize,
 }
 
@@ -112,6 +102,7 @@ impl Panels {
         Panels {
             words,
             depth,
+            num_rows: weight.rows(),
             num_panels,
         }
     }
@@ -152,6 +143,8 @@ impl Kernel for LayOut<'_> {
 /// One panel by some rows.
 struct PanelProduct<'a> {
     rows: &'a [i32],
+    /// Words from one row to the next.
+    stride: usize,
     panel: &'a [Words<GROUPS>],
     out: &'a mut [Values<GROUPS>],
 }
@@ -161,10 +154,13 @@ impl Kernel for PanelProduct<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let depth = self.panel.len();
-        let rows = self.rows.chunks_exact(ROWS * depth);
-        for (rows, out) in rows.zip(self.out.chunks_exact_mut(ROWS)) {
-            meet::<S, true, GROUPS, ROWS, 3>(simd, rows, depth, self.panel, None, out);
+        for (part, panel) in self.panel.chunks(PART_WORDS).enumerate() {
+            let begin = if part == 0 { Begin::Zero } else { Begin::There };
+            let rows = self.rows.chunks_exact(ROWS * self.stride);
+            for (rows, out) in rows.zip(self.out.chunks_exact_mut(ROWS)) {
+                let rows = &rows[part * PART_WORDS..];
+                meet::<S, true, GROUPS, ROWS, 3>(simd, rows, self.stride, panel, begin, out);
+            }
         }
     }
 }
@@ -179,79 +175,100 @@ struct Task {
 impl Cpu {
     /// `outs[i] = x · weights[i]ᵀ`, all weights of the kind that rounds activations.
     pub(super) fn project_rounded(&self, x: &Rows, mut products: Vec<(&Matrix, &mut Rows)>) {
-        if products.is_empty() || x.rows() == 0 {
+        if products.is_empty() {
             return;
         }
-        let pairs = Pairs::new(self, x);
+        let pairs = Pairs::new(self, x, 0..x.rows());
         let panels: Vec<Panels> = products
             .iter()
             .map(|(weight, _)| Panels::new(self, weight))
             .collect();
-        let widths: Vec<usize> = products.iter().map(|(weight, _)| weight.rows()).collect();
         let outs: Vec<Shared<f32>> = products
             .iter_mut()
             .map(|(_, out)| Shared::new(out.data_mut()))
             .collect();
         self.panel_tasks(&pairs, &panels, |task, values| {
-            let width = widths[task.product];
-            for panel in task.panels.clone() {
-                self.panel_product(&pairs, &panels[task.product], panel, &task.rows, values);
-                let cols = panel * PANEL..width.min((panel + 1) * PANEL);
-                for (r, values) in (task.rows.start..pairs.num_rows).zip(&*values) {
-                    let values = &values.as_flattened()[..cols.len()];
-                    // SAFETY: tasks do not share a panel of a product and a row.
-                    unsafe { outs[task.product].write(r * width + cols.start, values) };
-                }
-            }
+            let (weights, out) = (&panels[task.product], &outs[task.product]);
+            self.place(&pairs, weights, task, values, |r, col, values| {
+                // SAFETY: tasks do not share a panel of a product and a row.
+                unsafe { out.write(r * weights.num_rows + col, values) };
+            });
         });
     }
 
     /// [`crate::Backend::feed_forward`] with weights of the kind that rounds activations.
     pub(super) fn feed_forward_rounded(&self, x: &Rows, weights: &FeedForward, out: &mut Rows) {
-        if x.rows() == 0 {
-            return;
+        let FeedForward { gate, up, down } = weights;
+        let gate_up = [Panels::new(self, gate), Panels::new(self, up)];
+        let down = [Panels::new(self, down)];
+        let mut hidden = Pairs::zeroed(x.rows().min(PASS_ROWS), gate.rows());
+        let cols = out.cols();
+        let out = Shared::new(out.data_mut());
+        for first in (0..x.rows()).step_by(PASS_ROWS) {
+            let rows = first..x.rows().min(first + PASS_ROWS);
+            hidden.num_rows = rows.len();
+            self.gate_up(
+                &Pairs::new(self, x, rows),
+                &gate_up,
+                gate.rows(),
+                &mut hidden,
+            );
+            self.panel_tasks(&hidden, &down, |task, values| {
+                self.place(&hidden, &down[0], task, values, |r, col, values| {
+                    // SAFETY: tasks do not share a panel and a row, nor passes a row.
+                    unsafe { out.write((first + r) * cols + col, values) };
+                });
+            });
         }
-        let pairs = Pairs::new(self, x);
-        let (gate, up) = (
-            Panels::new(self, &weights.gate),
-            Panels::new(self, &weights.up),
-        );
-        let width = weights.gate.rows();
-        let mut hidden = Pairs::zeroed(x.rows(), width);
+    }
+
+    /// `hidden = silu(gate · x) ⊙ (up · x)`, `width` columns.
+    fn gate_up(&self, x: &Pairs, weights: &[Panels; 2], width: usize, hidden: &mut Pairs) {
         let stride = hidden.stride;
         let words = Shared::new(&mut hidden.words);
-        let gates = std::slice::from_ref(&gate);
-        self.panel_tasks(&pairs, gates, |task, values| {
+        let [gate, up] = weights;
+        self.panel_tasks(x, std::slice::from_ref(gate), |task, values| {
             let mut ups = vec![[[0.0; 16]; GROUPS]; values.len()];
+            let mut products = vec![[0; 16]; values.len()];
             for panel in task.panels.clone() {
-                self.panel_product(&pairs, &gate, panel, &task.rows, values);
-                self.panel_product(&pairs, &up, panel, &task.rows, &mut ups);
-                let num_words = (width - panel * PANEL).min(PANEL).div_ceil(2);
-                let rows = values.iter_mut().zip(&ups);
-                for (r, (gate, up)) in (task.rows.start..pairs.num_rows).zip(rows) {
-                    // SAFETY: as in `project_rounded`; a panel has an even number of columns.
-                    let words = unsafe { words.slice(r * stride + panel * PANEL / 2, num_words) };
-                    self.unit.run(SwiGluPairs { gate, up, words });
-                    if width < (panel + 1) * PANEL && width % 2 == 1 {
-                        words[num_words - 1] &= 0xffff;
+                self.panel_product(x, gate, panel, &task.rows, values);
+                self.panel_product(x, up, panel, &task.rows, &mut ups);
+                self.unit.run(SwiGluPairs {
+                    gate: values,
+                    up: &ups,
+                    words: &mut products,
+                });
+                // Past the last column are products of the last weight row again; an odd one shares a word with them.
+                let cols = (width - panel * PANEL).min(PANEL);
+                for (r, products) in (task.rows.start..x.num_rows).zip(&mut products) {
+                    if cols % 2 == 1 {
+                        products[cols / 2] &= 0xffff;
                     }
+                    let at = r * stride + panel * PANEL / 2;
+                    // SAFETY: tasks do not share a panel and a row; a panel has an even number of columns.
+                    unsafe { words.write(at, &products[..cols.div_ceil(2)]) };
                 }
             }
         });
-        let down = Panels::new(self, &weights.down);
-        let width = out.cols();
-        let out = Shared::new(out.data_mut());
-        self.panel_tasks(&hidden, std::slice::from_ref(&down), |task, values| {
-            for panel in task.panels.clone() {
-                self.panel_product(&hidden, &down, panel, &task.rows, values);
-                let cols = panel * PANEL..width.min((panel + 1) * PANEL);
-                for (r, values) in (task.rows.start..hidden.num_rows).zip(&*values) {
-                    let values = &values.as_flattened()[..cols.len()];
-                    // SAFETY: as in `project_rounded`.
-                    unsafe { out.write(r * width + cols.start, values) };
-                }
+    }
+
+    /// Computes one task's products of one weight matrix and hands them to `place(row, column, values)`.
+    fn place(
+        &self,
+        x: &Pairs,
+        weights: &Panels,
+        task: &Task,
+        values: &mut [Values<GROUPS>],
+        place: impl Fn(usize, usize, &[f32]),
+    ) {
+        for panel in task.panels.clone() {
+            self.panel_product(x, weights, panel, &task.rows, values);
+            let first = panel * PANEL;
+            let cols = (weights.num_rows - first).min(PANEL);
+            for (r, values) in (task.rows.start..x.num_rows).zip(&*values) {
+                place(r, first, &values.as_flattened()[..cols]);
             }
-        });
+        }
     }
 
     fn panel_product(
@@ -264,6 +281,7 @@ impl Cpu {
     ) {
         self.unit.run_bf16(PanelProduct {
             rows: pairs.rows(rows),
+            stride: pairs.stride,
             panel: panels.panel(panel),
             out: &mut out[..rows.len()],
         });

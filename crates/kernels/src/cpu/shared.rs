@@ -36,9 +36,10 @@ impl<'a, T> Shared<'a, T> {
     {
         // SAFETY: the caller's promise.
         let to = unsafe { self.slice(start, values.len()) };
-        // Sixteen at once is what products write: two registers rather than a call.
+        // What products write is one or two registers: moves rather than a call.
         match (to.as_chunks_mut::<16>(), values.as_chunks::<16>()) {
             (([to], []), ([values], [])) => *to = *values,
+            (([first, second], []), ([a, b], [])) => (*first, *second) = (*a, *b),
             _ => to.copy_from_slice(values),
         }
     }
