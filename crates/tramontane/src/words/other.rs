@@ -83,6 +83,11 @@ fn plain(message: &Value, index: usize) -> Result<Value, ChatError> {
     let entries = fields.iter().map(|(key, value)| {
         let value = match (key, value) {
             ("content", Value::Array(chunks)) => Value::String(joined(chunks, index)?),
+            ("prefix", Value::Bool(true)) => {
+                return Err(ChatError::Template(format!(
+                    "messages[{index}].prefix needs a Mistral tokenizer (tekken.json); leave it out"
+                )));
+            }
             ("role", role) if role.as_str() == Some("developer") => {
                 Value::String("system".to_owned())
             }
