@@ -8,7 +8,7 @@ use crate::vision::Eyes;
 use crate::words::Words;
 use engine::Engine;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
@@ -25,6 +25,7 @@ pub struct App {
     phase: watch::Sender<Phase>,
     served: OnceLock<Served>,
     ready: AtomicBool,
+    num_jobs: AtomicUsize,
 }
 
 /// What clients may ask for at most.
@@ -81,6 +82,7 @@ impl App {
             phase: watch::Sender::new(Phase::Serving),
             served: OnceLock::new(),
             ready: AtomicBool::new(false),
+            num_jobs: AtomicUsize::new(0),
         }
     }
 
@@ -108,20 +110,40 @@ impl App {
     /// # Errors
     /// [`Kind::Unavailable`] when it is ending, or the model is not loaded.
     pub fn admit(&self) -> Result<&Served, ApiError> {
-        match *self.phase.borrow() {
-            Phase::Serving => self.served(),
-            Phase::Draining | Phase::Ending => Err(ending().retry_after(5)),
+        match self.is_ending() {
+            false => self.served(),
+            true => Err(ending().retry_after(5)),
         }
     }
 
     /// Whether a real token has been generated, and requests are taken.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && *self.phase.borrow() == Phase::Serving
+        self.ready.load(Ordering::Acquire) && !self.is_ending()
+    }
+
+    /// Whether no more requests are taken.
+    pub fn is_ending(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
     }
 
     /// A real token has been generated.
     pub fn now_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// A job has been handed in.
+    pub fn job_begins(&self) {
+        self.num_jobs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It is over.
+    pub fn job_ends(&self) {
+        self.num_jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Jobs that are being generated, or wait for it.
+    pub fn num_jobs(&self) -> usize {
+        self.num_jobs.load(Ordering::Acquire)
     }
 
     /// Goes on to `phase`.

@@ -106,6 +106,7 @@ impl Generation {
                 submitted.map_err(|error| refused(error, app))?;
             }
         }
+        app.job_begins();
         Ok(Self {
             app: Arc::clone(app),
             job,
@@ -233,6 +234,7 @@ impl Drop for Generation {
         for choice in 0..self.clocks.len() {
             self.end(choice, Outcome::Abort);
         }
+        self.app.job_ends();
     }
 }
 

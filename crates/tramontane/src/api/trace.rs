@@ -6,7 +6,7 @@
 use crate::app::App;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Response};
+use axum::http::{HeaderValue, Response, header};
 use axum::middleware::Next;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +39,11 @@ pub async fn request(State(app): State<Arc<App>>, request: Request, next: Next) 
     app.metrics.responded(&path, status);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
+    }
+    if app.is_ending() {
+        // The client is to come back to another server.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     let seconds = start.elapsed().as_secs_f64();
     span.in_scope(|| match path.as_str() {

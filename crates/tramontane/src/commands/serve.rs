@@ -16,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 /// How long streams have to say that the server ends, and connections to close.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How often a server that ends looks whether anything still runs.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// Threads for what takes the processor or the network for a while: reading and tokenising requests, compiling grammars,
 /// fetching images.
 const MAX_BACK_THREADS: usize = 32;
@@ -111,32 +114,37 @@ async fn serve(args: &ServeArgs, app: Arc<App>) -> Result<()> {
     if is_loaded {
         signals.next().await;
     }
-    end(&app, &connections, &mut signals, seconds(args.grace)).await;
+    finish(&app, &mut signals, seconds(args.grace)).await;
     accepting.abort();
+    if tokio::time::timeout(FAREWELL, connections.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some connections did not close");
+    }
     Ok(())
 }
 
 /// Refuses what is new, waits for what runs, and cuts it off when that takes too long or a second signal comes.
-async fn end(
-    app: &App,
-    connections: &connections::Connections,
-    signals: &mut Signals,
-    grace: Duration,
-) {
+async fn finish(app: &App, signals: &mut Signals, grace: Duration) {
     tracing::info!(
         grace_seconds = grace.as_secs(),
         "ending: what runs may finish"
     );
     app.enter(Phase::Draining);
-    let mut drained = std::pin::pin!(connections.drain());
     tokio::select! {
-        () = &mut drained => return,
+        () = no_jobs(app) => return,
         () = tokio::time::sleep(grace) => tracing::warn!("ending: replies that still run are cut off"),
         () = signals.next() => tracing::warn!("ending at once"),
     }
     app.enter(Phase::Ending);
-    if tokio::time::timeout(FAREWELL, drained).await.is_err() {
-        tracing::warn!("some connections did not close");
+    let _ = tokio::time::timeout(FAREWELL, no_jobs(app)).await;
+}
+
+/// Waits until no job is left.
+async fn no_jobs(app: &App) {
+    while app.num_jobs() > 0 {
+        tokio::time::sleep(A_MOMENT).await;
     }
 }
 

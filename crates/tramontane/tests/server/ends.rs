@@ -10,11 +10,11 @@ const CHAT: &str = "/v1/chat/completions";
 
 #[test]
 fn what_runs_finishes_and_what_is_new_is_refused() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&["--grace", "150"]);
     let mut running = begin(
         &server,
         CHAT,
-        &endless(json!({"stream": true, "max_tokens": 1900})),
+        &endless(json!({"stream": true, "max_tokens": 1200})),
     );
     assert_eq!(read_head(&mut running).unwrap().0, 200);
     read_chunk(&mut running).unwrap();

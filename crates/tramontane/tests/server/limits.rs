@@ -179,6 +179,55 @@ fn a_deadline_ends_what_takes_too_long() {
 }
 
 #[test]
+fn a_stream_that_waits_shows_signs_of_life() {
+    let server = Server::start(&["--max-batch", "1"]);
+    let busy = begin(&server, CHAT, &endless(json!({"n": 64})));
+    server.wait_for(|server| server.metric("vllm:num_requests_waiting") == 63.0);
+    let mut waiting = begin(&server, CHAT, &endless(json!({"n": 1, "stream": true})));
+    assert_eq!(read_head(&mut waiting).unwrap().0, 200);
+    assert_eq!(read_chunk(&mut waiting).unwrap(), b": keep-alive\n\n");
+    drop(busy);
+    let first = String::from_utf8(read_chunk(&mut waiting).unwrap()).unwrap();
+    assert!(first.contains("\"role\":\"assistant\""), "{first}");
+}
+
+#[test]
+fn images_by_address_never_come_from_inside() {
+    let server = Server::start(&["--allow-image-urls"]);
+    for url in [
+        format!("http://{}/health", server.address),
+        "http://localhost:1/a.png".to_owned(),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "http://[::1]/a.png".to_owned(),
+        "https://10.0.0.1/a.png".to_owned(),
+        "ftp://example.org/a.png".to_owned(),
+        "file:///etc/passwd".to_owned(),
+    ] {
+        let content = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        let answer = server.post(
+            CHAT,
+            &json!({"messages": [{"role": "user", "content": content}]}),
+        );
+        assert_eq!(answer.status, 400, "{url}");
+        let message = answer.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            ["public address", "http or https", "no address"]
+                .iter()
+                .any(|why| message.contains(why)),
+            "{url}: {message}"
+        );
+    }
+    let health = server.get("/metrics").text();
+    assert!(
+        !health.contains("path=\"/health\""),
+        "the server asked itself: {health}"
+    );
+}
+
+#[test]
 fn slow_clients_are_dropped() {
     let mut server = Server::start(&["--client-timeout", "1"]);
     let body = scripted(&[text("a")], json!({})).to_string();

@@ -27,7 +27,7 @@ pub struct Connections {
     router: Router,
     places: Arc<Semaphore>,
     patience: Duration,
-    /// Taken when draining begins.
+    /// Taken when the server closes.
     watched: Mutex<Option<GracefulShutdown>>,
 }
 
@@ -82,7 +82,7 @@ impl Connections {
         };
         let served = match watcher {
             Some(watcher) => watcher.watch(connection).await,
-            // What comes while the server drains is told so, and is not waited for.
+            // The server is closing: nobody waits for this one.
             None => connection.await,
         };
         if let Err(error) = served {
@@ -90,8 +90,8 @@ impl Connections {
         }
     }
 
-    /// Waits until every connection there is now has sent the answer it is at.
-    pub async fn drain(&self) {
+    /// Closes every connection when it has sent the answer it is at.
+    pub async fn close(&self) {
         let watched = self
             .watched
             .lock()

@@ -2,6 +2,7 @@
 
 use crate::app::{App, Served};
 use crate::args::ServeArgs;
+use crate::hub;
 use crate::load::{self, CachePlan};
 use crate::sampling;
 use crate::words::Words;
@@ -11,6 +12,8 @@ use kernels::PAGE_SIZE;
 use model::{Checkpoint, LanguageModel, Transformer};
 use std::path::Path;
 
+/// The model that is served when none is named.
+const BUILT_IN: &str = "mini";
 /// The architecture whose hosted names the server answers to.
 const ARCHITECTURE: &str = "mistral4";
 /// Names that clients of the hosted service use for it.
@@ -27,7 +30,7 @@ pub fn load(args: &ServeArgs, app: &App) -> Result<()> {
     let words = Words::of(&loaded.checkpoint)?;
     let eyes = load::eyes(&args.model, &loaded, &words)?;
     let cache = cache_plan(args, &loaded.transformer)?;
-    let names = names(&loaded.checkpoint, &args.alias);
+    let names = names(args, &loaded.checkpoint)?;
     let advice = sampling::advice(&loaded.checkpoint)?;
     let engine = Engine::start(
         Box::new(loaded.transformer),
@@ -80,19 +83,33 @@ fn cache_plan(args: &ServeArgs, transformer: &Transformer) -> Result<CachePlan> 
 }
 
 /// The checkpoint's own name, then aliases.
-fn names(checkpoint: &Checkpoint, aliases: &[String]) -> Vec<String> {
-    let mut names = vec![own_name(&checkpoint.path)];
+fn names(args: &ServeArgs, checkpoint: &Checkpoint) -> Result<Vec<String>> {
+    let mut names = match &args.model.model {
+        None => vec![BUILT_IN.to_owned()],
+        Some(model) if hub::resolve(model)?.is_some() => hub_names(&model.display().to_string()),
+        Some(_) => vec![own_name(&checkpoint.path)],
+    };
     let is_hosted = checkpoint.config.architecture == ARCHITECTURE;
     let hosted = HOSTED_NAMES
         .iter()
         .filter(|_| is_hosted)
         .map(|name| (*name).to_owned());
-    for name in aliases.iter().cloned().chain(hosted) {
+    for name in args.alias.iter().cloned().chain(hosted) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    names
+    Ok(names)
+}
+
+/// A model of the hub goes by what was typed, and without its variant too, as the hub's own services name it.
+fn hub_names(typed: &str) -> Vec<String> {
+    match typed.rsplit_once(':') {
+        Some((repo, variant)) if !variant.starts_with("//") => {
+            vec![typed.to_owned(), repo.to_owned()]
+        }
+        _ => vec![typed.to_owned()],
+    }
 }
 
 /// The last part of a path: where on this machine the model lies is nobody's business.
@@ -127,4 +144,25 @@ fn first_token(served: &Served) -> Result<()> {
         }
     }
     bail!("the model did not generate a token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_nothing_of_the_machine() {
+        assert_eq!(own_name(Path::new("/somewhere/models/Small-4")), "Small-4");
+        assert_eq!(
+            own_name(Path::new("/somewhere/Small-4.Q4_K_M.gguf")),
+            "Small-4.Q4_K_M"
+        );
+        assert_eq!(own_name(Path::new("/")), "model");
+        assert_eq!(
+            hub_names("owner/repo:Q4_K_M"),
+            ["owner/repo:Q4_K_M", "owner/repo"]
+        );
+        assert_eq!(hub_names("owner/repo"), ["owner/repo"]);
+        assert_eq!(hub_names("hf://owner/repo"), ["hf://owner/repo"]);
+    }
 }
