@@ -3,12 +3,12 @@
 use super::names::{Form, Part, Place, is_harmless_beside_vision};
 use super::take::{Shelf, Taker};
 use super::tensor::{Tensor, file_error, show_name};
-use super::{entry, gguf};
+use super::{Gguf, entry, gguf};
 use crate::config::{CHANNELS, ProjectorFacts};
 use crate::{
     Config, ModelError, ProjectorWeights, VisionConfig, VisionLayerWeights, VisionWeights,
 };
-use kernels::FeedForward;
+use kernels::{Bytes, FeedForward};
 use std::path::{Path, PathBuf};
 
 /// An opened vision tower: everything but the weights' bytes has been read and checked.
@@ -32,23 +32,45 @@ pub fn open_mmproj(path: &Path, text: &Config) -> Result<VisionCheckpoint, Model
         return Err(file_error(path, "no such file"));
     }
     let (gguf, files, tensors) = gguf::open_gguf(path)?;
-    let has = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
-    let facts = ProjectorFacts {
-        has_merger: has("mm.patch_merger.weight"),
-        has_bias: has("mm.1.bias"),
-    };
-    let lookup = |key: &str| gguf.value(key).map(entry);
-    let config = VisionConfig::from_gguf(path, lookup, &facts, text)?;
-    Ok(VisionCheckpoint {
-        config,
-        path: path.to_owned(),
-        files,
-        tensors,
-        form: Form::Gguf,
-    })
+    VisionCheckpoint::from_parts(&gguf, files, tensors, text)
 }
 
 impl VisionCheckpoint {
+    /// A vision file that is already in memory; `path` names it in messages.
+    ///
+    /// Errors: as [`open_mmproj`].
+    pub fn from_gguf(
+        file: Bytes,
+        path: &Path,
+        text: &Config,
+    ) -> Result<VisionCheckpoint, ModelError> {
+        let gguf = Gguf::parse(file, path)?;
+        let tensors = gguf.tensors().to_vec();
+        VisionCheckpoint::from_parts(&gguf, vec![path.to_owned()], tensors, text)
+    }
+
+    fn from_parts(
+        gguf: &Gguf,
+        files: Vec<PathBuf>,
+        tensors: Vec<Tensor>,
+        text: &Config,
+    ) -> Result<VisionCheckpoint, ModelError> {
+        let has = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
+        let facts = ProjectorFacts {
+            has_merger: has("mm.patch_merger.weight"),
+            has_bias: has("mm.1.bias"),
+        };
+        let lookup = |key: &str| gguf.value(key).map(entry);
+        let config = VisionConfig::from_gguf(gguf.path(), lookup, &facts, text)?;
+        Ok(VisionCheckpoint {
+            config,
+            path: gguf.path().to_owned(),
+            files,
+            tensors,
+            form: Form::Gguf,
+        })
+    }
+
     /// Every tensor of the tower and the projector.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
