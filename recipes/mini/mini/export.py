@@ -16,6 +16,8 @@ from . import state
 from .model import Config, num_parameters, parameters, views
 
 HERE = Path(__file__).resolve().parent.parent
+# Positions a reader may go to. Training stops at 4,600; past that replies get worse, but a long prompt (an agent's instructions) is read.
+MAX_CONTEXT = 32768
 
 
 def interleaved(rows: Tensor) -> Tensor:
@@ -124,7 +126,7 @@ def hf_config(c: Config, dtype: str) -> dict:
     """config.json. RoPE settings on which all engines agree: YaRN with factor 1 leaves the frequencies alone."""
     rope = {
         "type": "yarn", "rope_type": "yarn", "rope_theta": c.rope_theta, "factor": 1.0, "original_max_position_embeddings": 8192,
-        "max_position_embeddings": 8192, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.0, "attention_factor": 1.0,
+        "max_position_embeddings": MAX_CONTEXT, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.0, "attention_factor": 1.0,
         "llama_4_scaling_beta": 0.1, "partial_rotary_factor": c.qk_rope_head_dim / c.qk_head_dim,
     }  # fmt: skip
     text = {
@@ -134,7 +136,7 @@ def hf_config(c: Config, dtype: str) -> dict:
         "routed_scaling_factor": 1.0, "kv_lora_rank": c.kv_lora_rank, "q_lora_rank": c.q_lora_rank,
         "qk_rope_head_dim": c.qk_rope_head_dim, "v_head_dim": c.v_head_dim, "qk_nope_head_dim": c.qk_nope_head_dim,
         "head_dim": c.qk_head_dim, "n_group": 1, "topk_group": 1, "num_experts_per_tok": c.num_experts_per_token,
-        "first_k_dense_replace": 0, "norm_topk_prob": True, "hidden_act": "silu", "max_position_embeddings": 8192,
+        "first_k_dense_replace": 0, "norm_topk_prob": True, "hidden_act": "silu", "max_position_embeddings": MAX_CONTEXT,
         "initializer_range": 0.02, "rms_norm_eps": c.eps, "use_cache": True, "pad_token_id": 11, "bos_token_id": 1, "eos_token_id": 2,
         "tie_word_embeddings": False, "rope_interleave": True, "attention_bias": False, "attention_dropout": 0.0, "rope_parameters": rope,
     }  # fmt: skip
@@ -183,7 +185,7 @@ def write(directory: Path, c: Config, flat: Tensor, tekken: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     tensors = to_hf(views(flat.bfloat16(), parameters(c)), c)
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    generation = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11, "do_sample": False, "max_length": 8192}
+    generation = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11, "do_sample": False, "max_length": MAX_CONTEXT}
     for name, content in (("config.json", hf_config(c, "bfloat16")), ("generation_config.json", generation)):
         (directory / name).write_text(json.dumps(content, indent=2) + "\n")
     if tekken.resolve() != (directory / "tekken.json").resolve():

@@ -4,12 +4,16 @@ A request is a chat request body as a client would send it (messages, tools, rea
 images stand in the messages as `image:0`, `image:1`, … and are kept apart as pixels; `body` puts them in as PNG.
 """
 
+from __future__ import annotations
+
 import base64
 import copy
 import io
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # whoever only judges replies needs no numpy
+    import numpy as np
 
 
 @dataclass(frozen=True)
