@@ -59,16 +59,17 @@ impl Vision {
     pub fn describe(&self) -> String {
         let c = &self.config;
         format!(
-            "vision tower: {} layers of {}, patches of {}, images up to {} x {}, {} weights",
+            "vision tower: {} layers of {}, patches of {}, merged {m} x {m}, images up to {} x {}, {} weights",
             c.num_layers,
             c.hidden_size,
-            c.unit(),
+            c.patch_size,
             c.max_image_size,
             c.max_image_size,
             self.weights
                 .layers
                 .first()
                 .map_or("no", |l| l.q.format().name()),
+            m = c.unit() / c.patch_size,
         )
     }
 
