@@ -18,8 +18,9 @@ SKILLS = {
 # Shares of tokens by phase: progress at which the row holds, then by skill; between rows they change evenly.
 PHASES = (
     (0.00, {"arithmetic": 20, "code": 4, "writing": 1, "echo": 36, "recall": 3, "tools": 4, "extraction": 9, "talk": 3, "fallback": 2, "images": 18}),
-    (0.15, {"arithmetic": 24, "code": 7, "writing": 2, "echo": 17, "recall": 7, "tools": 10, "extraction": 9, "talk": 4, "fallback": 3, "images": 17}),
-    (0.30, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 4, "recall": 11, "tools": 14, "extraction": 7, "talk": 5, "fallback": 4, "images": 17}),
+    (0.15, {"arithmetic": 24, "code": 7, "writing": 2, "echo": 20, "recall": 7, "tools": 9, "extraction": 9, "talk": 4, "fallback": 2, "images": 16}),
+    (0.30, {"arithmetic": 23, "code": 8, "writing": 3, "echo": 15, "recall": 9, "tools": 12, "extraction": 8, "talk": 5, "fallback": 3, "images": 14}),
+    (0.60, {"arithmetic": 25, "code": 9, "writing": 3, "echo": 7, "recall": 11, "tools": 15, "extraction": 8, "talk": 5, "fallback": 3, "images": 14}),
     (1.00, {"arithmetic": 26, "code": 9, "writing": 3, "echo": 2, "recall": 13, "tools": 15, "extraction": 7, "talk": 5, "fallback": 4, "images": 16}),
 )
 # Skills whose samples may follow another one in the same conversation, and stand under a system prompt that says nothing.

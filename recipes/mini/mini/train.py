@@ -29,6 +29,9 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 
+# After a short constant phase the data go on getting harder; the last part of the decay has them as they are in the end.
+DECAY_RISE = 0.6
+
 
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="mini.train", description=__doc__)
@@ -96,7 +99,10 @@ def curriculum(a: argparse.Namespace, p: state.Progress) -> float:
     """How far the data have moved from easy to final."""
     if a.level is not None:
         return a.level
-    return 1.0 if p.phase == "decay" else min(1.0, p.tokens / a.curriculum)
+    if p.phase == "constant":
+        return min(1.0, p.tokens / a.curriculum)
+    start = min(1.0, p.decay_from["tokens"] / a.curriculum)
+    return min(1.0, start + (1.0 - start) * done(a, p) / DECAY_RISE)
 
 
 class Trainer:
