@@ -17,6 +17,7 @@ mod images;
 pub mod metrics;
 mod models;
 mod openapi;
+mod page;
 mod sampling;
 mod sse;
 mod tokenize;
@@ -50,7 +51,7 @@ enum Access {
 }
 
 /// Every endpoint.
-fn routes() -> [Route; 12] {
+fn routes() -> [Route; 14] {
     use Access::{Keyed, Open};
     [
         Route("/v1/chat/completions", post(chat::post), Keyed),
@@ -66,6 +67,8 @@ fn routes() -> [Route; 12] {
         Route("/metrics", get(metrics::get), Open),
         Route("/version", get(health::version), Open),
         Route("/openapi.json", get(openapi::get), Open),
+        Route("/", get(page::index), Open),
+        Route("/page/{version}/{*file}", get(page::asset), Open),
     ]
 }
 

@@ -131,7 +131,7 @@ fn paths_methods_types_and_names() {
     let nowhere = shared().get("/v1/nowhere");
     assert_eq!(nowhere.status, 404);
     assert!(nowhere.text().contains("/v1/chat/completions"));
-    assert_eq!(shared().get("/").status, 404);
+    assert_eq!(shared().get("/nowhere").status, 404);
     let method = shared().get("/v1/chat/completions");
     assert_eq!((method.status, method.header("allow")), (405, Some("POST")));
     assert_eq!(method.json()["error"]["code"], "method_not_allowed");
