@@ -216,11 +216,13 @@ function select(message) {
   view?.focus();
 }
 
+const emptyReply = ({ settings }) => ({ role: "assistant", content: "", ...(settings.format !== "text" && { json: true }) });
+
 /** Asks for the reply to a message. */
 async function generate(message) {
   if (runs.has(chat.id)) return;
   const own = chat;
-  const run = new Run(own, tree.append(own, message.id, { role: "assistant", content: "" }), tree.pathTo(own, message.id));
+  const run = new Run(own, tree.append(own, message.id, emptyReply(own)), tree.pathTo(own, message.id));
   runs.set(own.id, run);
   history.replaceState(null, "", `#/chat/${own.id}`);
   show();
@@ -262,7 +264,7 @@ async function tell(run, fault) {
     }
   } else if (state === "stopped") announce("Stopped");
   else if (tool_calls?.length) announce(`The model calls ${tool_calls.map((call) => call.function.name).join(", ")}`);
-  else if (!state) announce(content.length <= READ_OUT ? `Reply: ${content}` : `The reply is complete, ${content.split(/\s+/).length} words`);
+  else if (!state) announce(content.length <= READ_OUT ? `Reply: ${content}` : `The reply is complete, ${content.trim().split(/\s+/).length} words`);
 }
 
 function stop() {

@@ -49,6 +49,7 @@ function message(value, seen) {
     const given = optional(value[name], name);
     if (given !== undefined) one[name] = given;
   }
+  if (value.json === true) one.json = true;
   if (["stopped", "failed"].includes(value.state)) one.state = value.state;
   if (value.state === "running") one.state = "stopped";
   if (value.stats && typeof value.stats === "object") {

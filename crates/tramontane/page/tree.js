@@ -2,7 +2,7 @@
 //
 // chat: { id, title, named, created, updated, settings, messages: [message], selected: { parent id or "": child id } }
 // message: { id, parent, role: "user" | "assistant" | "tool", content, images?, reasoning?, tool_calls?, tool_call_id?,
-//            name?, state?: "running" | "stopped" | "failed", error?, finish?, stats? }
+//            name?, json? (it is JSON by request), state?: "running" | "stopped" | "failed", error?, finish?, stats? }
 import { newId } from "./dom.js";
 
 /** What a chat sends along with its messages. */

@@ -39,6 +39,12 @@ export class Prose {
     else if (!isComing) this.wake();
   }
 
+  /** Shows the whole text as code, without reading it as Markdown. */
+  showCode(text, language) {
+    this.replace(0, text ? [{ length: text.length, code: text, language }] : []);
+    this.onDraw();
+  }
+
   async work() {
     this.isBusy = true;
     while (this.wanted) {

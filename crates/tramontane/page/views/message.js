@@ -120,7 +120,8 @@ class AssistantMessage extends Message {
     const stats = incoming?.stats() ?? message.stats;
     const calls = message.tool_calls?.filter(Boolean) ?? [];
     this.thinking.show(message, stats, incoming?.isThinking ?? false);
-    this.prose.show(message.content, Boolean(incoming));
+    if (message.json) this.prose.showCode(message.content, "json");
+    else this.prose.show(message.content, Boolean(incoming));
     this.calls.show(calls, isLast && !incoming && calls.length > 0 && message.state !== "failed");
     this.waiting.hidden = !incoming || Boolean(message.reasoning || message.content || calls.length);
     this.node.setAttribute("aria-busy", String(Boolean(incoming)));

@@ -85,7 +85,7 @@ def test_escape_stops(visit, stand_in):
 def test_a_screen_reader_is_told_little_and_enough(visit, stand_in):
     told = []
     chat = visit(stand_in.url)
-    chat.page.expose_function("tell", told.append)
+    chat.page.expose_function("tell", lambda text: told.append(text))
     chat.page.evaluate("new MutationObserver(() => tell(announce.textContent)).observe(announce, { childList: true, characterData: true, subtree: true })")
     stand_in.deltas = lambda _: [{"content": f"word{number} "} for number in range(300)]
     chat.send("Talk")
@@ -125,7 +125,7 @@ def test_at_360_pixels(visit, stand_in):
     chat.page.tap("#sidebar-close")
     expect(chat.page.locator("#sidebar")).to_be_hidden()
     chat.page.tap("#settings-open")
-    chat.page.get_by_text("JSON by a schema").tap()
+    chat.page.get_by_label("JSON by a schema").check()
     assert is_wider(chat) == []
     # What a finger meets is large enough.
     chat.page.keyboard.press("Escape")
@@ -138,13 +138,13 @@ def test_appearance_is_chosen_and_kept(visit, stand_in):
     paper = lambda: chat.page.evaluate("getComputedStyle(document.body).backgroundColor")
     light = paper()
     chat.page.click("#settings-open")
-    chat.page.get_by_text("Dark", exact=True).click()
+    chat.page.get_by_label("Dark", exact=True).check()
     dark = paper()
     assert dark != light
     chat.open()
     assert paper() == dark
     chat.page.click("#settings-open")
-    chat.page.get_by_text("System", exact=True).click()
+    chat.page.get_by_label("System", exact=True).check()
     assert paper() == light
 
 
@@ -173,10 +173,10 @@ def test_axe_finds_nothing_serious(visit, stand_in, scheme):
     assert serious(chat) == []
     stand_in.refusal = None
     chat.settings(Tools=demonstration.TOOLS, **{"System prompt": "Be brief."})
-    chat.page.get_by_text("JSON by a schema").click()
+    chat.page.get_by_label("JSON by a schema").check()
     chat.page.get_by_label("JSON schema", exact=True).fill("{")
     assert serious(chat) == []
-    chat.page.get_by_text("Free text").click()
+    chat.page.get_by_label("Free text").check()
     chat.close_settings()
     chat.send("What is the weather?")
     expect(chat.last.locator(".results")).to_be_visible()

@@ -162,7 +162,7 @@ def test_a_reply_that_breaks_off_says_so(visit, stand_in):
 
 def test_a_server_that_is_gone_is_told(visit, stand_in):
     chat = visit(stand_in.url)
-    stand_in.close()
+    chat.context.set_offline(True)
     chat.send("Anyone?")
     expect(chat.last.get_by_role("alert")).to_contain_text("did not answer")
 
