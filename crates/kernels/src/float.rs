@@ -16,6 +16,27 @@ pub(crate) fn f16_to_f32(bits: u16) -> f32 {
     f32::from_bits(value.to_bits() | sign)
 }
 
+/// Rounds to IEEE half precision, ties to even; what is too large becomes infinite, a NaN stays a (quiet) NaN.
+#[inline(always)]
+pub(crate) fn f32_to_f16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let sign = (bits >> 16) & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    // 65520 lies half-way to the next power of two, 2^-14 is the least normal half.
+    let rounded = if magnitude > 0x7f80_0000 {
+        0x7e00
+    } else if magnitude >= 65_520f32.to_bits() {
+        0x7c00
+    } else if magnitude >= 2f32.powi(-14).to_bits() {
+        let rebased = magnitude - (112 << 23);
+        (rebased + 0x0fff + ((rebased >> 13) & 1)) >> 13
+    } else {
+        // Beside 0.5 a unit in the last place is 2^-24, the least half: the sum is rounded as it must be.
+        (f32::from_bits(magnitude) + 0.5).to_bits() - 0.5f32.to_bits()
+    };
+    (sign | rounded) as u16
+}
+
 /// The value of bfloat16 bits. Exact.
 #[inline(always)]
 pub(crate) fn bf16_to_f32(bits: u16) -> f32 {
@@ -59,6 +80,29 @@ mod tests {
                 ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()),
                 "{bits:#x}"
             );
+        }
+    }
+
+    #[test]
+    fn rounding_to_half_is_what_the_half_crate_says() {
+        for step in 0..4_000_000u32 {
+            let x = f32::from_bits(step.wrapping_mul(1073));
+            let (ours, theirs) = (f32_to_f16(x), half::f16::from_f32(x).to_bits());
+            assert!(
+                ours == theirs || f16_to_f32(ours).is_nan() && x.is_nan(),
+                "{x:?}"
+            );
+        }
+        // Every half, and the ties between neighbours.
+        for bits in 0..0x7c00 {
+            let (low, high) = (f16_to_f32(bits), f16_to_f32(bits + 1));
+            assert_eq!(f32_to_f16(low), bits);
+            let tie = if high.is_finite() {
+                (low + high) / 2.0
+            } else {
+                65_520.0
+            };
+            assert_eq!(f32_to_f16(-tie), 0x8000 | (bits + (bits & 1)));
         }
     }
 

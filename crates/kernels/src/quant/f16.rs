@@ -1,6 +1,6 @@
 //! F16: two bytes a value, IEEE half precision, little-endian.
 
-use super::{Scheme, Spec, half_at};
+use super::{Scheme, Spec, half_at, put_half};
 
 pub(super) const SPEC: Spec = Spec {
     name: "F16",
@@ -8,9 +8,13 @@ pub(super) const SPEC: Spec = Spec {
     safetensors: Some("F16"),
     values: 1,
     bytes: 2,
-    scheme: Scheme::Plain { read },
+    scheme: Scheme::Plain { read, write },
 };
 
 fn read(b: &[u8]) -> f32 {
     half_at(b, 0)
+}
+
+fn write(x: f32, b: &mut [u8]) {
+    put_half(b, 0, x);
 }

@@ -2,7 +2,7 @@
 //! `x = d · (q − 8)`.
 
 use super::tile::{Tile, Tiled, nibbles, store};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +16,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::scaled,
     offset: 8,
+    most: 15,
     group: 32,
     has_min: false,
     factors_at: &[0],
@@ -27,6 +30,18 @@ fn unpack(bytes: &[u8], block: &mut Block) {
     for (i, byte) in bytes[2..18].iter().enumerate() {
         block.quants[i] = byte & 15;
         block.quants[16 + i] = byte >> 4;
+    }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    pack_nibbles(block, &mut bytes[2..18]);
+}
+
+/// The low four bits of 32 quants: value `i` low, value `16 + i` high.
+pub(super) fn pack_nibbles(block: &Block, bytes: &mut [u8]) {
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = block.quants[i] & 15 | block.quants[16 + i] << 4;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Q4_1: 32 values a block: f16 scale and minimum, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
 //! `x = d · q + min`.
 
+use super::q4_0::pack_nibbles;
 use super::tile::{Tile, Tiled, nibbles, store};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +17,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::scaled,
     offset: 0,
+    most: 15,
     group: 32,
     has_min: true,
     factors_at: &[0, 2],
@@ -29,6 +33,12 @@ fn unpack(bytes: &[u8], block: &mut Block) {
         block.quants[i] = byte & 15;
         block.quants[16 + i] = byte >> 4;
     }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    put_half(bytes, 2, block.min);
+    pack_nibbles(block, &mut bytes[4..20]);
 }
 
 /// The format as tiles.

@@ -2,7 +2,7 @@
 //! 4-bit quants (each 32 bytes: one group low, the next high). `x = d · scale · q − dmin · min`.
 
 use super::tile::{Tile, Tiled, nibbles, store};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +16,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::grouped,
     offset: 0,
+    most: 15,
     group: 32,
     has_min: true,
     factors_at: &[0, 2],
@@ -47,6 +50,31 @@ pub(super) fn unpack_head(bytes: &[u8], block: &mut Block) {
         block.mins[g] = i32::from(min & 63);
         block.scales[4 + g] = i32::from(high & 15 | scale >> 6 << 4);
         block.mins[4 + g] = i32::from(high >> 4 | min >> 6 << 4);
+    }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    pack_head(block, bytes);
+    for (quants, bytes) in block
+        .quants
+        .chunks_exact(64)
+        .zip(bytes[16..144].chunks_exact_mut(32))
+    {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = quants[i] & 15 | quants[32 + i] << 4;
+        }
+    }
+}
+
+/// The inverse of [`unpack_head`].
+pub(super) fn pack_head(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    put_half(bytes, 2, block.min);
+    let (scales, mins) = (block.scales.map(|s| s as u8), block.mins.map(|m| m as u8));
+    for g in 0..4 {
+        bytes[4 + g] = scales[g] | scales[4 + g] >> 4 << 6;
+        bytes[8 + g] = mins[g] | mins[4 + g] >> 4 << 6;
+        bytes[12 + g] = scales[4 + g] & 15 | mins[4 + g] << 4;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Q5_0: 32 values a block: an f16 scale, 32 fifth bits, 16 bytes of low nibbles (value `i` low, value `16 + i` high).
 //! `x = d · (q − 16)`.
 
+use super::q4_0::pack_nibbles;
 use super::tile::{Tile, Tiled, add_fifth_bits, nibbles, store, words};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +17,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::scaled,
     offset: 16,
+    most: 31,
     group: 32,
     has_min: false,
     factors_at: &[0],
@@ -35,6 +39,19 @@ pub(super) fn unpack_quants(fifth: &[u8], nibbles: &[u8], block: &mut Block) {
         block.quants[i] = byte & 15 | bit(i) << 4;
         block.quants[16 + i] = byte >> 4 | bit(16 + i) << 4;
     }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    pack_quants(block, &mut bytes[2..22]);
+}
+
+/// 4 bytes of fifth bits and 16 of nibbles, as [`unpack_quants`] takes them.
+pub(super) fn pack_quants(block: &Block, bytes: &mut [u8]) {
+    let bit = |i: usize| u32::from(block.quants[i] >> 4) << i;
+    let fifth: u32 = (0..32).map(bit).sum();
+    bytes[..4].copy_from_slice(&fifth.to_le_bytes());
+    pack_nibbles(block, &mut bytes[4..20]);
 }
 
 /// The format as tiles.

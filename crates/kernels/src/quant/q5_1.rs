@@ -1,8 +1,8 @@
 //! Q5_1: 32 values a block: f16 scale and minimum, then fifth bits and nibbles as in Q5_0. `x = d · q + min`.
 
-use super::q5_0::unpack_quants;
+use super::q5_0::{pack_quants, unpack_quants};
 use super::tile::{Tile, Tiled, add_fifth_bits, nibbles, store, words};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +16,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::scaled,
     offset: 0,
+    most: 31,
     group: 32,
     has_min: true,
     factors_at: &[0, 2],
@@ -26,6 +29,12 @@ fn unpack(bytes: &[u8], block: &mut Block) {
     block.d = half_at(bytes, 0);
     block.min = half_at(bytes, 2);
     unpack_quants(&bytes[4..8], &bytes[8..24], block);
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    put_half(bytes, 2, block.min);
+    pack_quants(block, &mut bytes[4..24]);
 }
 
 /// The format as tiles.

@@ -1,8 +1,8 @@
 //! Q5_K: as Q4_K, with 32 bytes of fifth bits before the nibbles (bit `g` of byte `i`: value `i` of group `g`).
 
-use super::q4_k::{load_head, unpack_head};
+use super::q4_k::{load_head, pack_head, unpack_head};
 use super::tile::{Tile, Tiled, nibbles, store};
-use super::{Block, BlockScheme, Scheme, Spec};
+use super::{Block, BlockScheme, Scheme, Spec, fit};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -16,7 +16,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::grouped,
     offset: 0,
+    most: 31,
     group: 32,
     has_min: true,
     factors_at: &[0, 2],
@@ -30,6 +33,20 @@ fn unpack(bytes: &[u8], block: &mut Block) {
             let bits = fifth[i] >> (2 * pair);
             block.quants[64 * pair + i] = nibbles[i] & 15 | (bits & 1) << 4;
             block.quants[64 * pair + 32 + i] = nibbles[i] >> 4 | (bits & 2) << 3;
+        }
+    }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    pack_head(block, bytes);
+    let (fifth, nibbles) = bytes[16..176].split_at_mut(32);
+    fifth.fill(0);
+    for (pair, nibbles) in nibbles.chunks_exact_mut(32).enumerate() {
+        let quants = &block.quants[64 * pair..64 * pair + 64];
+        for i in 0..32 {
+            let (low, high) = (quants[i], quants[32 + i]);
+            nibbles[i] = low & 15 | high << 4;
+            fifth[i] |= (low >> 4 | high >> 4 << 1) << (2 * pair);
         }
     }
 }

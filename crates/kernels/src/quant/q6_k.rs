@@ -5,7 +5,7 @@
 //! 0..32 in the lowest two bits, 32..64 in the next, and so on).
 
 use super::tile::{Tile, Tiled, store};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -19,7 +19,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit: fit::grouped,
     offset: 32,
+    most: 63,
     group: 16,
     has_min: false,
     factors_at: &[208],
@@ -37,6 +40,19 @@ fn unpack(bytes: &[u8], block: &mut Block) {
         *scale = i32::from(*byte as i8);
     }
     block.d = half_at(bytes, 208);
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    bytes[..192].fill(0);
+    for (i, quant) in block.quants.iter().enumerate() {
+        let (half, within) = (i / 128, i % 128);
+        bytes[64 * half + within % 64] |= (quant & 15) << (within / 64 * 4);
+        bytes[128 + 32 * half + within % 32] |= quant >> 4 << (within / 32 * 2);
+    }
+    for (byte, scale) in bytes[192..208].iter_mut().zip(block.scales) {
+        *byte = scale as i8 as u8;
+    }
+    put_half(bytes, 208, block.d);
 }
 
 /// The format as tiles.

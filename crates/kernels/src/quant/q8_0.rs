@@ -3,7 +3,8 @@
 //! The quants are offset by 128 when unpacked, so that they are never negative.
 
 use super::tile::{Tile, Tiled, store};
-use super::{Block, BlockScheme, Scheme, Spec, half_at};
+use super::{Block, BlockScheme, Scheme, Spec, half_at, put_half};
+use crate::float::{f16_to_f32, f32_to_f16};
 use crate::simd::{Lanes, Simd};
 
 pub(super) const SPEC: Spec = Spec {
@@ -17,7 +18,10 @@ pub(super) const SPEC: Spec = Spec {
 
 const SCHEME: BlockScheme = BlockScheme {
     unpack,
+    pack,
+    fit,
     offset: 128,
+    most: 255,
     group: 32,
     has_min: false,
     factors_at: &[0],
@@ -27,6 +31,24 @@ fn unpack(bytes: &[u8], block: &mut Block) {
     block.d = half_at(bytes, 0);
     for (quant, byte) in block.quants.iter_mut().zip(&bytes[2..34]) {
         *quant = byte ^ 0x80;
+    }
+}
+
+/// The least scale that reaches every value, as all converters write this format.
+fn fit(values: &[f32], _: &BlockScheme, block: &mut Block) {
+    let most = values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let scale = most / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    block.d = f16_to_f32(f32_to_f16(scale));
+    for (quant, x) in block.quants.iter_mut().zip(values) {
+        *quant = ((x * inverse).round() as i8 as u8) ^ 0x80;
+    }
+}
+
+fn pack(block: &Block, bytes: &mut [u8]) {
+    put_half(bytes, 0, block.d);
+    for (byte, quant) in bytes[2..34].iter_mut().zip(block.quants) {
+        *byte = quant ^ 0x80;
     }
 }
 
