@@ -54,15 +54,15 @@ class Tally:
             self.experts[skill] = self.experts.get(skill, 0) + use
 
     def plain(self) -> tuple:
-        """Picklable."""
-        return dict(self.loss), dict(self.exact), self.experts
+        """Picklable, and whole: a tensor would be fetched from its process later, when that may have ended."""
+        return dict(self.loss), dict(self.exact), {skill: use.tolist() for skill, use in self.experts.items()}
 
     @staticmethod
     def of(plain: tuple) -> "Tally":
         tally = Tally()
         tally.loss.update(plain[0])
         tally.exact.update(plain[1])
-        tally.experts = dict(plain[2])
+        tally.experts = {skill: torch.tensor(use) for skill, use in plain[2].items()}
         return tally
 
     def losses(self) -> dict[str, list[float]]:

@@ -155,12 +155,12 @@ class Trainer:
             if self.rank == 0:
                 self.decide()
             self.wait()
+            if orders[SAVE]:
+                self.save()
             if orders[LOG]:
                 self.report(norm)
             if orders[EVALUATE]:
                 self.evaluate()
-            if orders[SAVE]:
-                self.save()
             if orders[STOP]:
                 return
             self.wait()
