@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,12 @@ def find_chromium():
     return found
 
 
-@pytest.fixture(scope="session")
-def server_url(tmp_path_factory):
-    """The real server's address."""
+@contextmanager
+def real_server(folder):
+    """The address of the server under test."""
     if "TRAMONTANE_URL" in os.environ:
         yield os.environ["TRAMONTANE_URL"]
         return
-    folder = tmp_path_factory.mktemp("server")
     model = os.environ.get("TRAMONTANE_MODEL")
     if not model:
         model = str(folder / "scripted")
@@ -77,6 +77,12 @@ def wait_until_ready(url, process, log):
     raise AssertionError(f"the server did not become ready; it said:\n{log.read_text()}")
 
 
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory):
+    with real_server(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
 @pytest.fixture
 def stand_in(server_url):
     one = StandIn(server_url)
@@ -84,12 +90,16 @@ def stand_in(server_url):
     one.close()
 
 
+def launch(playwright):
+    # A container's root has no sandbox to give.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+
+
 @pytest.fixture(scope="session")
 def browser():
     with sync_playwright() as playwright:
-        # A container's root has no sandbox to give.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        one = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+        one = launch(playwright)
         yield one
         one.close()
 
