@@ -2,6 +2,7 @@
 
 use crate::commands::list::ListArgs;
 use crate::commands::pull::PullArgs;
+use crate::commands::quantize::QuantizeArgs;
 use crate::commands::rm::RmArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -27,8 +28,10 @@ pub enum Command {
     #[command(after_help = "Examples:
   tramontane run -m model.gguf 'Why is the sky blue?'
   tramontane run -m model.gguf --system 'Answer in French.' --temperature 0 'Hello'
-  git diff | tramontane run -m model.gguf -        (the prompt from stdin)
-  tramontane run -m model.gguf                     (an interactive chat; /help says more)")]
+  git diff | tramontane run -m model.gguf -        (all of stdin is the prompt)
+  tramontane run -m model.gguf                     (an interactive chat; /help says more)
+  tramontane run -m model.gguf < questions.txt     (a chat, a turn a line)
+  tramontane run -m model.gguf --json 'Hello' | jq -r .content")]
     Run(RunArgs),
     /// Serve the model over HTTP, to OpenAI's and Mistral's clients alike.
     #[command(after_help = "Examples:
@@ -40,8 +43,11 @@ pub enum Command {
 GET /openapi.json describes the endpoints. RUST_LOG sets what is logged (RUST_LOG=debug).
 SIGTERM or Ctrl-C lets what is running finish; a second one ends it.")]
     Serve(ServeArgs),
-    /// Say what a checkpoint is, where each number comes from, and what it costs here.
-    #[command(after_help = "Example: tramontane inspect -m model.gguf --tensors")]
+    /// Say what a checkpoint is, where each number comes from, what it costs here, and which forms of Mistral Small 4 fit.
+    #[command(after_help = "Examples:
+  tramontane inspect --plan                        (what this machine can run)
+  tramontane inspect --plan --ctx 32768
+  tramontane inspect -m model.gguf --tensors")]
     Inspect(InspectArgs),
     /// Turn text or chat requests into the token ids the model sees.
     #[command(after_help = "Examples:
@@ -64,19 +70,28 @@ Example: tramontane score -m model.gguf --input ids.jsonl --top 5"
     /// Fetch a model from the Hugging Face hub or a mirror of it.
     #[command(after_help = crate::commands::pull::HELP)]
     Pull(PullArgs),
+    /// Write a checkpoint as a GGUF file, its weights in a smaller format.
+    #[command(after_help = crate::commands::quantize::HELP)]
+    Quantize(QuantizeArgs),
     /// List the models that were fetched.
     #[command(after_help = crate::commands::list::HELP)]
     List(ListArgs),
     /// Remove models that were fetched.
     #[command(after_help = crate::commands::rm::HELP)]
     Rm(RmArgs),
+    /// Print a script with which a shell completes commands and flags.
+    #[command(after_help = crate::commands::completions::HELP)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for each command into a folder.
+    #[command(after_help = crate::commands::man::HELP)]
+    Man(ManArgs),
 }
 
 /// Which model, and how to run it.
 #[derive(Args, Debug, Clone)]
 pub struct ModelArgs {
     /// A checkpoint: a Hugging Face directory, a .gguf file (of a split one, the first part), or a hub name that `pull`
-    /// has fetched (owner/repo:VARIANT)
+    /// has fetched (owner/repo:VARIANT) [default: mini, which is built in]
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
     /// The vision tower of a .gguf file (llama.cpp's mmproj file)
@@ -97,6 +112,9 @@ pub struct ModelArgs {
     /// Whose scale goes on attention scores: the maker's, or that of transformers 5.23 and llama.cpp
     #[arg(long, value_name = "WHOSE", default_value = "vendor")]
     pub softmax_scale: SoftmaxScaleArg,
+    /// Start even if the model does not fit into memory; it will then be read from disk for every token
+    #[arg(long)]
+    pub force: bool,
     /// Say more at start
     #[arg(short, long)]
     pub verbose: bool,
@@ -139,7 +157,7 @@ pub enum Effort {
 pub struct RunArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// What to ask; `-` reads it from stdin; left out on a terminal: an interactive chat
+    /// What to ask; `-` reads it from stdin; left out: a chat, interactive on a terminal, else a turn a line of stdin
     pub prompt: Option<String>,
     /// System message
     #[arg(long, value_name = "S")]
@@ -167,12 +185,15 @@ pub struct RunArgs {
     /// Continue PROMPT as it is: no chat format
     #[arg(long, conflicts_with_all = ["system", "effort", "tools", "json_schema"])]
     pub raw: bool,
-    /// Show thinking, dimmed (the default on a terminal)
+    /// Show thinking, dimmed (the default on a terminal; a chat folds it when it is over)
     #[arg(long, conflicts_with = "hide_thinking")]
     pub show_thinking: bool,
     /// Do not show thinking
     #[arg(long)]
     pub hide_thinking: bool,
+    /// Print one JSON object a reply: content, reasoning, tool_calls, finish_reason, usage, timings, seed
+    #[arg(long, conflicts_with_all = ["show_thinking", "hide_thinking"])]
+    pub json: bool,
 }
 
 /// How tokens are drawn.
@@ -285,6 +306,9 @@ pub enum LogFormat {
 pub struct InspectArgs {
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Say which published forms of Mistral Small 4 fit this machine, and how fast they would be; needs no model
+    #[arg(long, conflicts_with = "tensors")]
+    pub plan: bool,
     /// List every tensor
     #[arg(long)]
     pub tensors: bool,
@@ -353,6 +377,21 @@ pub struct BenchArgs {
     /// One JSON object a line instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// `completions`.
+#[derive(Args, Debug, Clone)]
+pub struct CompletionsArgs {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Args, Debug, Clone)]
+pub struct ManArgs {
+    /// Where to write tramontane.1, tramontane-run.1 and so on [default: the first of them to stdout]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -12,6 +12,7 @@ mod hub;
 mod interrupt;
 mod load;
 mod machine;
+mod plan;
 mod sampling;
 mod screen;
 mod vision;
@@ -32,8 +33,11 @@ fn main() -> ExitCode {
         Command::Score(args) => commands::score::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Pull(args) => commands::pull::run(&args),
+        Command::Quantize(args) => commands::quantize::run(&args),
         Command::List(args) => commands::list::run(&args),
         Command::Rm(args) => commands::rm::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

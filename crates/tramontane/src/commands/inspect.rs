@@ -1,10 +1,12 @@
 //! `inspect`: what a checkpoint is, where each number comes from, and what it costs on this machine.
 
+use super::plan::{Plan, describe, verdict};
 use crate::args::InspectArgs;
 use crate::load;
 use crate::machine;
+use crate::plan::{self, Fit, start};
 use anyhow::Result;
-use kernels::Backend;
+use kernels::{Backend, Cpu};
 use model::{Checkpoint, Config, WeightBytes, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +29,9 @@ struct Report {
     machine: Machine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tensors: Vec<TensorLine>,
+    /// What else this machine could run; there if no model was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Plan>,
 }
 
 /// One number of the configuration and where it came from.
@@ -90,16 +95,17 @@ struct KvCache {
 struct ContextCost {
     tokens: usize,
     bytes: u64,
-    /// Whether weights and this cache fit into the machine's memory; unknown where its size is.
-    fits: Option<bool>,
+    /// Whether weights and this cache fit into the memory that is free.
+    #[serde(flatten)]
+    fit: Fit,
 }
 
 #[derive(Serialize)]
 struct Machine {
     cpu: Option<String>,
     backend: String,
-    memory_bytes: Option<u64>,
-    available_bytes: Option<u64>,
+    #[serde(flatten)]
+    memory: machine::Memory,
     unused_gpus: Vec<String>,
     /// Bytes a second, all threads reading.
     bandwidth: f64,
@@ -120,10 +126,21 @@ struct TensorLine {
 
 /// Prints the report.
 pub fn run(args: &InspectArgs) -> Result<()> {
+    let cpu = load::cpu(&args.model)?;
+    let mut out = io::stdout().lock();
+    if args.plan {
+        let plan = Plan::new(&args.model, &cpu)?;
+        return match args.json {
+            true => Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?),
+            false => Ok(plan.print(&mut out)?),
+        };
+    }
     let checkpoint = load::checkpoint(&args.model)?;
     let weights = checkpoint.load(&|_, _| {})?;
-    let mut report = report(args, &checkpoint, &weights)?;
-    let mut out = io::stdout().lock();
+    let mut report = report(args, &checkpoint, &weights, &cpu)?;
+    if args.model.model.is_none() {
+        report.plan = Some(Plan::new(&args.model, &cpu)?);
+    }
     if args.tensors {
         report.tensors = checkpoint
             .tensors()
@@ -139,7 +156,12 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     Ok(())
 }
 
-fn report(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> Result<Report> {
+fn report(
+    args: &InspectArgs,
+    checkpoint: &Checkpoint,
+    weights: &Weights,
+    cpu: &Cpu,
+) -> Result<Report> {
     let config = &checkpoint.config;
     let parameters = checkpoint.parameters();
     let source = |s: &model::Source| Number {
@@ -160,9 +182,10 @@ fn report(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> Res
         },
         formats: formats(checkpoint),
         weights: weight_memory(weights),
-        kv_cache: kv_cache(args, checkpoint, weights)?,
-        machine: machine(args, config, weights)?,
+        kv_cache: kv_cache(args, checkpoint)?,
+        machine: machine(config, weights, cpu),
         tensors: Vec::new(),
+        plan: None,
     })
 }
 
@@ -206,11 +229,11 @@ fn weight_memory(weights: &Weights) -> WeightMemory {
     }
 }
 
-fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> Result<KvCache> {
+fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint) -> Result<KvCache> {
     let config = &checkpoint.config;
     let kv_type = load::kv_type(&args.model, checkpoint)?;
-    let bytes_per_token = load::kv_bytes_per_token(config, kv_type);
-    let weight_bytes = weights.report.mapped_bytes + weights.report.repacked_bytes();
+    let need = start::need(&args.model, checkpoint)?;
+    let free = machine::available_memory();
     let limit = args
         .model
         .ctx
@@ -221,25 +244,20 @@ fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint, weights: &Weights) -> R
         .filter(|&tokens| tokens < limit)
         .collect();
     contexts.push(limit);
-    let cost = |tokens: usize| {
-        let bytes = tokens as u64 * bytes_per_token;
-        let fits = machine::total_memory().map(|memory| weight_bytes + bytes <= memory);
-        ContextCost {
-            tokens,
-            bytes,
-            fits,
-        }
+    let cost = |tokens: usize| ContextCost {
+        tokens,
+        bytes: need.kv_bytes(tokens),
+        fit: need.fit(free, tokens),
     };
     Ok(KvCache {
         kv_type: format!("{kv_type:?}").to_lowercase(),
-        bytes_per_token,
+        bytes_per_token: need.kv_per_token,
         contexts: contexts.into_iter().map(cost).collect(),
     })
 }
 
-fn machine(args: &InspectArgs, config: &Config, weights: &Weights) -> Result<Machine> {
-    let cpu = load::cpu(&args.model)?;
-    let bandwidth = kernels::measure_bandwidth(&cpu);
+fn machine(config: &Config, weights: &Weights, cpu: &Cpu) -> Machine {
+    let bandwidth = kernels::measure_bandwidth(cpu);
     let sizes = WeightBytes::of(weights);
     let experts_per_token = config
         .feed_forward
@@ -247,16 +265,15 @@ fn machine(args: &InspectArgs, config: &Config, weights: &Weights) -> Result<Mac
         .as_ref()
         .map_or(0, |moe| moe.experts_per_token);
     let bytes_per_token = sizes.step(experts_per_token * sizes.num_expert_layers, true);
-    Ok(Machine {
+    Machine {
         cpu: machine::cpu_name(),
         backend: cpu.describe(),
-        memory_bytes: machine::total_memory(),
-        available_bytes: machine::available_memory(),
+        memory: machine::memory(),
         unused_gpus: machine::graphics_processors(),
         bandwidth,
         bytes_per_token,
-        decode_limit_tokens_per_second: bandwidth / bytes_per_token.max(1) as f64,
-    })
+        decode_limit_tokens_per_second: plan::decode_limit(bandwidth, bytes_per_token),
+    }
 }
 
 fn tensor_line(checkpoint: &Checkpoint, tensor: &model::Tensor) -> TensorLine {
@@ -308,6 +325,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
                 load::bytes(t.bytes)
             )?;
         }
+    }
+    if let Some(plan) = &report.plan {
+        writeln!(out)?;
+        plan.print(out)?;
     }
     Ok(())
 }
@@ -361,16 +382,12 @@ fn print_cost(out: &mut impl Write, report: &Report) -> io::Result<()> {
         load::bytes(kv.bytes_per_token)
     )?;
     for cost in &kv.contexts {
-        let fits = match cost.fits {
-            Some(true) => "fits here with the weights",
-            Some(false) => "does NOT fit here with the weights",
-            None => "this machine's memory is not known",
-        };
         writeln!(
             out,
-            "  {:>9} tokens {:>12}  {fits}",
+            "  {:>9} tokens {:>12}  with the weights it {}",
             cost.tokens,
-            load::bytes(cost.bytes)
+            load::bytes(cost.bytes),
+            verdict(cost.fit)
         )?;
     }
     let m = &report.machine;
@@ -379,14 +396,7 @@ fn print_cost(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "  {cpu}")?;
     }
     writeln!(out, "  {}", m.backend)?;
-    if let (Some(all), Some(free)) = (m.memory_bytes, m.available_bytes) {
-        writeln!(
-            out,
-            "  memory: {} in all, {} free",
-            load::bytes(all),
-            load::bytes(free)
-        )?;
-    }
+    writeln!(out, "  memory: {}", describe(&m.memory))?;
     for gpu in &m.unused_gpus {
         writeln!(out, "  {gpu}: not used yet")?;
     }
