@@ -22,6 +22,8 @@ let chat = tree.newChat(firstSettings());
 let cards = [];
 /** Replies on their way, by chat. A chat that is left goes on in the background. */
 const runs = new Map();
+/** Chats that were deleted, which the end of their reply must not bring back. */
+const removed = new Set();
 
 const conversation = new Conversation({ edit, retry, select, answer });
 const composer = new Composer({ send, stop, setEffort, openSettings: showSettings });
@@ -43,8 +45,7 @@ function showModes() {
   if (system.trim()) modes.push({ section: "system", icon: "text", text: "System prompt" });
   if (tools.trim()) modes.push({ section: "tools", icon: "tool", text: toolsLabel(tools) });
   if (format !== "text") modes.push({ section: "format", icon: "braces", text: format === "json_schema" ? "JSON schema" : "JSON" });
-  const canThink = card()?.capabilities?.reasoning !== false;
-  composer.showModes(effort, canThink, modes);
+  composer.showModes(effort, canThink(), modes);
   showContext();
 }
 
@@ -74,6 +75,7 @@ async function showChats() {
 
 // ---- the model
 
+const canThink = () => card()?.capabilities?.reasoning !== false;
 const card = () => cards.find((one) => one.id === chat.settings.model) ?? cards[0];
 
 function whereItRuns() {
@@ -113,6 +115,7 @@ function showModels() {
 // ---- chats
 
 async function keep(one) {
+  if (removed.has(one.id)) return;
   try {
     await store.save(one);
   } catch (error) {
@@ -162,16 +165,24 @@ async function rename(id, title) {
 
 async function remove(id) {
   const one = id === chat.id ? chat : await store.load(id);
-  runs.get(id)?.stop();
-  await store.remove(id);
-  toast(`“${one.title}” was deleted.`, { label: "Undo", run: () => keep(one) });
+  await forget(id);
+  const undo = () => {
+    removed.delete(id);
+    keep(one);
+  };
+  toast(`“${one.title}” was deleted.`, { label: "Undo", run: undo });
   if (id === chat.id) startChat();
   else await showChats();
 }
 
+async function forget(id) {
+  removed.add(id);
+  runs.get(id)?.stop();
+  await store.remove(id);
+}
+
 async function forgetAll() {
-  for (const run of runs.values()) run.stop();
-  for (const { id } of await store.heads()) await store.remove(id);
+  for (const { id } of await store.heads()) await forget(id);
   startChat();
 }
 
@@ -222,7 +233,7 @@ const emptyReply = ({ settings }) => ({ role: "assistant", content: "", ...(sett
 async function generate(message) {
   if (runs.has(chat.id)) return;
   const own = chat;
-  const run = new Run(own, tree.append(own, message.id, emptyReply(own)), tree.pathTo(own, message.id));
+  const run = new Run(own, tree.append(own, message.id, emptyReply(own)), tree.pathTo(own, message.id), canThink());
   runs.set(own.id, run);
   history.replaceState(null, "", `#/chat/${own.id}`);
   show();
@@ -246,7 +257,7 @@ async function follow(run) {
     });
   };
   const clock = setInterval(draw, 250);
-  const saver = setInterval(() => store.save(run.chat).catch(() => {}), SAVE_MS);
+  const saver = setInterval(() => removed.has(run.chat.id) || store.save(run.chat).catch(() => {}), SAVE_MS);
   const fault = await run.go(onChunk);
   cancelAnimationFrame(frame);
   clearInterval(clock);
@@ -262,7 +273,8 @@ async function tell(run, fault) {
       if (cards.length === 0) await findModels();
       retry(run.message);
     }
-  } else if (state === "stopped") announce("Stopped");
+  } else if (fault?.status === 404) await findModels();
+  else if (state === "stopped") announce("Stopped");
   else if (tool_calls?.length) announce(`The model calls ${tool_calls.map((call) => call.function.name).join(", ")}`);
   else if (!state) announce(content.length <= READ_OUT ? `Reply: ${content}` : `The reply is complete, ${content.trim().split(/\s+/).length} words`);
 }

@@ -59,8 +59,8 @@ function wire(message) {
   return { role: "user", content: [...images, ...text] };
 }
 
-/** The body that asks for the message after `messages`. */
-export function bodyOf(settings, messages) {
+/** The body that asks for the message after `messages`. `canThink`: the model takes an effort. */
+export function bodyOf(settings, messages, canThink) {
   const tools = parseTools(settings.tools);
   const system = settings.system.trim() ? [{ role: "system", content: settings.system }] : [];
   // A reply that failed before its first word, or was stopped there, is nothing to answer to.
@@ -70,7 +70,7 @@ export function bodyOf(settings, messages) {
     messages: [...system, ...said.map(wire)],
     stream: true,
     stream_options: { include_usage: true },
-    reasoning_effort: settings.effort || undefined,
+    reasoning_effort: canThink ? settings.effort : undefined,
     tools: tools.length ? tools : undefined,
     response_format: parseFormat(settings),
     temperature: number(settings.temperature, "Temperature"),

@@ -3,12 +3,13 @@ import { ApiError, reply } from "./api.js";
 import { Incoming } from "./reply.js";
 import { bodyOf, SettingError } from "./request.js";
 
-/** A reply on its way into `message`, which answers `before`. */
+/** A reply on its way into `message`, which answers `before`. `canThink`: the model takes an effort. */
 export class Run {
-  constructor(chat, message, before) {
+  constructor(chat, message, before, canThink) {
     this.chat = chat;
     this.message = message;
     this.before = before;
+    this.canThink = canThink;
     this.incoming = new Incoming(message);
     this.abort = new AbortController();
   }
@@ -23,7 +24,7 @@ export class Run {
     let fault = null;
     message.state = "running";
     try {
-      const body = bodyOf(this.chat.settings, this.before);
+      const body = bodyOf(this.chat.settings, this.before, this.canThink);
       for await (const chunk of reply(body, this.abort.signal)) {
         incoming.take(chunk);
         onChunk();

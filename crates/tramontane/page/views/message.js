@@ -94,6 +94,7 @@ class ToolMessage extends Message {
   }
 }
 
+/** What is said below a reply that did not just end. */
 const ENDINGS = {
   length: "The reply ends here because it reached its longest length.",
   stopped: "Stopped.",
@@ -125,7 +126,8 @@ class AssistantMessage extends Message {
     this.calls.show(calls, isLast && !incoming && calls.length > 0 && message.state !== "failed");
     this.waiting.hidden = !incoming || Boolean(message.reasoning || message.content || calls.length);
     this.node.setAttribute("aria-busy", String(Boolean(incoming)));
-    const ending = incoming ? "" : ENDINGS[message.state] ?? ENDINGS[message.finish] ?? "";
+    const isEmpty = !message.content && calls.length === 0 && !message.state;
+    const ending = incoming ? "" : ENDINGS[message.state] ?? ENDINGS[message.finish] ?? (isEmpty ? "The reply is empty." : "");
     this.note.hidden = !ending;
     this.note.textContent = ending;
     this.error.hidden = !message.error;

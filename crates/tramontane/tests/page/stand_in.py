@@ -23,6 +23,7 @@ class StandIn:
         self.requests = []
         self.gone = threading.Event()
         self.deltas = lambda body: [{"content": "Hello."}]
+        self.card = CARD
         self.refusal = None  # (status, error) instead of a reply
         self.key = None
         handler = type("Handler", (Handler,), {"owner": self})
@@ -74,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/v1/models":
             if self.is_let_in():
-                self.say(200, {"object": "list", "data": [CARD]})
+                self.say(200, {"object": "list", "data": [self.owner.card]})
         elif self.path == "/" or self.path.startswith("/page/"):
             status, headers, body = self.owner.page_file(self.path)
             self.answer(status, body, headers)

@@ -83,6 +83,24 @@ def test_rename_delete_undo(visit, stand_in):
     expect(chat.page.locator(".said")).to_have_text(["A question", "More"])
 
 
+def test_a_chat_deleted_while_it_is_answered_stays_deleted(visit, stand_in):
+    def slow(_):
+        while not stand_in.gone.is_set():
+            yield {"content": "and so on "}
+            yield 0.05
+
+    stand_in.deltas = slow
+    chat = visit(stand_in.url)
+    chat.send("Go", wait=False)
+    expect(chat.last).to_contain_text("and so on and so on")
+    chat.page.get_by_role("button", name="Delete Go").click()
+    assert stand_in.gone.wait(10)
+    chat.page.wait_for_timeout(500)
+    chat.page.reload()
+    expect(chat.page.locator("#no-chats")).to_be_visible()
+    expect(titles(chat)).to_have_count(0)
+
+
 def test_export_and_import(visit, stand_in, tmp_path):
     chat = visit(stand_in.url)
     stand_in.deltas = lambda _: [{"reasoning_content": "hm"}, {"content": "**yes**"}]

@@ -185,3 +185,13 @@ def test_a_key_is_asked_for(visit, stand_in):
     dialog.get_by_label("API key").fill("other")
     dialog.get_by_role("button", name="Use this key").click()
     expect(chat.last.locator(".prose").last).to_contain_text("Hello.")
+
+
+def test_a_model_that_cannot_think_is_not_asked_to(visit, stand_in):
+    stand_in.card = stand_in.card | {"capabilities": {"reasoning": False}}
+    stand_in.deltas = lambda _: []
+    chat = visit(stand_in.url)
+    expect(chat.page.locator("#effort")).to_be_hidden()
+    chat.send("Hello")
+    assert "reasoning_effort" not in stand_in.requests[-1]
+    expect(chat.last.locator(".note")).to_have_text("The reply is empty.")
