@@ -22,7 +22,7 @@ export function codeBlock(text, language) {
   const code = el("code", { text });
   const name = language ? `Code, ${language}` : "Code";
   const head = el("div", { class: "code-head" }, el("span", { text: language }), copyButton("Copy code", () => code.textContent));
-  return el("div", { class: "code" }, head, el("pre", { tabindex: "0", role: "region", "aria-label": name }, code));
+  return el("div", { class: "code" }, head, el("pre", { tabindex: "0", role: "group", "aria-label": name }, code));
 }
 
 /** Text as it is. */
@@ -63,7 +63,7 @@ export function htmlBlock(html) {
     pre.replaceWith(codeBlock(pre.textContent, language));
   }
   for (const table of fragment.querySelectorAll("table")) {
-    const scroller = el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" });
+    const scroller = el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" });
     table.replaceWith(scroller);
     scroller.append(table);
   }

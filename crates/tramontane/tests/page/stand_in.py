@@ -72,6 +72,13 @@ class Handler(BaseHTTPRequestHandler):
         self.say(401, {"error": {"message": "no API key: send one as `Authorization: Bearer KEY`", "code": "invalid_api_key"}})
         return False
 
+    def parse_request(self):
+        """Everything is there under `/chat/`, too, as behind a proxy."""
+        is_one = super().parse_request()
+        if is_one and self.path.startswith("/chat/"):
+            self.path = self.path.removeprefix("/chat")
+        return is_one
+
     def do_GET(self):
         if self.path == "/v1/models":
             if self.is_let_in():

@@ -195,3 +195,9 @@ def test_a_model_that_cannot_think_is_not_asked_to(visit, stand_in):
     chat.send("Hello")
     assert "reasoning_effort" not in stand_in.requests[-1]
     expect(chat.last.locator(".note")).to_have_text("The reply is empty.")
+
+
+def test_it_works_below_a_path(visit, stand_in):
+    chat = visit(stand_in.url + "chat/")
+    chat.send("Hello")
+    expect(chat.last).to_contain_text("Hello.")
