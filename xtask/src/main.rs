@@ -1,8 +1,10 @@
-//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | eval-mini`. What it prints is for the person at the terminal.
+//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | page | eval-mini`. What it prints is for the
+//! person at the terminal.
 
 mod clients;
 mod eval_mini;
 mod golden;
+mod page;
 mod server;
 mod smollm2;
 mod tidy;
@@ -19,6 +21,8 @@ usage: cargo xtask <chore>
             (needs pip and the network)
   clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
             [--model PATH|scripted] [--knows all|habits] [GROUP...]
+  page      drive the chat page in a headless browser (needs Chromium, Python 3.10 and the network):
+            [--model PATH] [PYTEST ARGUMENT...], or --screenshots to take the documentation's pictures
   eval-mini ask the built-in model its evaluation through the server, one question after another (needs Python 3):
             [--model PATH] [--limit N] [--parallel N] [--out FILE.jsonl] [--questions FILE...]";
 
@@ -29,6 +33,7 @@ fn main() -> Result<()> {
         "golden" => golden::run(&root()),
         "smollm2" => smollm2::run(&root()),
         "clients" => clients::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
+        "page" => page::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         "eval-mini" => eval_mini::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => bail!("{USAGE}"),
     }
