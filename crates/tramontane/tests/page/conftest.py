@@ -35,7 +35,8 @@ document.addEventListener("securitypolicyviolation", (event) => window.traces.pu
 
 def find_chromium():
     given = os.environ.get("CHROMIUM")
-    found = given or next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    names = [given] if given else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    found = next(filter(None, map(shutil.which, names)), None)
     assert found, "no Chromium was found; install one (Debian: apt-get install chromium), or set CHROMIUM to its path"
     return found
 
