@@ -156,15 +156,19 @@ async function followAddress() {
   return open(found);
 }
 
+/** A chat by its id: the one in use where it is in use. */
+const whole = (id) => (id === chat.id ? chat : runs.get(id)?.chat ?? store.load(id));
+
 async function rename(id, title) {
-  const one = id === chat.id ? chat : await store.load(id);
+  const one = await whole(id);
   if (title !== one.title) Object.assign(one, { title, named: true });
   await keep(one);
   if (one === chat) show();
+  sidebar.focus(id);
 }
 
 async function remove(id) {
-  const one = id === chat.id ? chat : await store.load(id);
+  const one = await whole(id);
   await forget(id);
   const undo = () => {
     removed.delete(id);
@@ -172,7 +176,10 @@ async function remove(id) {
   };
   toast(`“${one.title}” was deleted.`, { label: "Undo", run: undo });
   if (id === chat.id) startChat();
-  else await showChats();
+  else {
+    await showChats();
+    $("new-chat").focus();
+  }
 }
 
 async function forget(id) {
@@ -202,10 +209,12 @@ function edit(message, content, images) {
   const { role, tool_call_id, name } = message;
   const changed = tree.append(chat, message.parent, { role, content, ...(images.length && { images }), ...(role === "tool" && { tool_call_id, name }) });
   generate(changed);
+  $("stop").focus();
 }
 
 function retry(message) {
   generate(tree.find(chat, message.parent));
+  $("stop").focus();
 }
 
 function answer(message, results) {

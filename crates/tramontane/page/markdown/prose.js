@@ -33,6 +33,9 @@ export class Prose {
 
   /** Shows the text; `isComing`: it will go on. */
   show(text, isComing) {
+    if (this.given === text && this.givenIsComing === isComing) return;
+    this.given = text;
+    this.givenIsComing = isComing;
     this.wanted = { text: text.replace(/\r\n?/g, "\n"), isComing };
     if (!this.isBusy) this.work();
     // What is complete is not kept waiting.

@@ -110,7 +110,9 @@ export class Composer {
     this.isRunning = isRunning;
     $("send").hidden = isRunning;
     $("stop").hidden = !isRunning;
-    if (hadFocus) (isRunning ? $("stop") : this.prompt).focus();
+    if (hadFocus && isRunning) $("stop").focus();
+    // On touch screens the field's focus would bring up the keyboard.
+    else if (hadFocus && !TOUCH.matches) this.prompt.focus();
     this.fit();
   }
 

@@ -3,6 +3,9 @@ import { $, el, iconButton } from "../dom.js";
 
 const NARROW = matchMedia("(max-width: 760px)");
 
+/** What tells a link or button of the list from all others. */
+const names = (node) => node.getAttribute("href") ?? node.getAttribute("aria-label");
+
 export class Sidebar {
   /** `actions`: rename(id, title), remove(id). Chats are opened by their links. */
   constructor(actions) {
@@ -41,8 +44,18 @@ export class Sidebar {
 
   /** Shows the chats' titles; `current` is the open chat's id. */
   show(heads, current) {
+    const shown = JSON.stringify([current, heads.map(({ id, title }) => [id, title])]);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    const focus = $("chats").contains(document.activeElement) ? names(document.activeElement) : null;
     $("chats").replaceChildren(...heads.map((head) => this.item(head, head.id === current)));
     $("no-chats").hidden = heads.length > 0;
+    if (focus) [...$("chats").querySelectorAll("a, button")].find((node) => names(node) === focus)?.focus();
+  }
+
+  /** Puts the focus on a chat. */
+  focus(id) {
+    $("chats").querySelector(`a[href="#/chat/${id}"]`)?.focus();
   }
 
   item(head, isCurrent) {
@@ -69,6 +82,7 @@ export class Sidebar {
       finish(event.key === "Enter");
     });
     item.replaceChildren(field);
+    this.shown = null;
     field.focus();
     field.select();
   }

@@ -57,6 +57,7 @@ def test_by_keyboard_alone(visit, stand_in):
     chat.wait()
     assert stand_in.requests[-1]["messages"][-1]["content"] == "One\ntwo three"
     assert stand_in.requests[-1]["reasoning_effort"] == "high"
+    expect(chat.page.locator("#prompt")).to_be_focused()
     # Back to the first version.
     tab_to(chat, "Previous version")
     keys.press("Enter")
