@@ -26,3 +26,23 @@ fn dequantised_blocks_are_what_gguf_py_makes_of_them() {
         }
     }
 }
+
+/// `fixtures/make_quantized_blocks.py` wrote values and what gguf-py makes of them.
+#[test]
+fn q8_0_is_quantised_to_the_bytes_of_gguf_py() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/quant");
+    let read = |name| std::fs::read(folder.join(name)).unwrap();
+    let (values, golden) = (read("quantized.f32"), read("quantized.q8_0.bin"));
+    let values: Vec<f32> = values
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    assert_eq!(values.len(), 128 * 32);
+    let mut bytes = vec![0; golden.len()];
+    Format::Q8_0.quantize(&values, &mut bytes);
+    for (block, (ours, golden)) in bytes.chunks(34).zip(golden.chunks(34)).enumerate() {
+        assert_eq!(ours, golden, "block {block}");
+    }
+}

@@ -15,6 +15,7 @@ pub(crate) use gguf::GgufFacts;
 pub(crate) use hugging_face::{MOST_CONFIG_BYTES, parse_object};
 pub use parameters::Parameters;
 pub(crate) use reader::Entry;
+pub(crate) use rope_json::yarn_mscale;
 pub(crate) use vision::{CHANNELS, ProjectorFacts};
 pub use vision::{MergerConfig, VisionConfig};
 

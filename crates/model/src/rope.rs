@@ -106,6 +106,14 @@ fn scaled_frequencies(config: &RopeConfig) -> (Vec<f32>, f32) {
     }
 }
 
+/// What divides each pair's frequency: the scaling of `config` as llama.cpp's `rope_freqs.weight` holds it. Made for
+/// scalings without a factor on cosines and sines.
+pub(crate) fn frequency_divisors(config: &RopeConfig) -> Vec<f32> {
+    let (scaled, _) = scaled_frequencies(config);
+    let plain = base_wavelengths(config).into_iter().map(|w| 1.0 / w);
+    plain.zip(scaled).map(|(plain, f)| plain / f).collect()
+}
+
 /// `theta^(2i / dim)`: radians-to-position of each pair, rounded to f32 as PyTorch's power is.
 fn base_wavelengths(config: &RopeConfig) -> Vec<f32> {
     let exponent = |i: usize| (2 * i) as f32 / config.dim as f32;

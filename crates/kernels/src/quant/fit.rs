@@ -49,7 +49,7 @@ impl Range {
     /// The quant nearest to `x`.
     #[inline(always)]
     fn nearest(self, x: f32) -> f32 {
-        nearest(x.clamp(self.low, self.high))
+        nearest(x.max(self.low).min(self.high))
     }
 }
 
@@ -80,27 +80,49 @@ fn weights(values: &[f32]) -> [f32; MOST] {
     weights
 }
 
+/// Values summed side by side: groups have a multiple of them.
+const LANES: usize = 8;
+
+/// The sums over a group of what `term` makes of each value, weight and quant; lane by lane, so that it vectorises.
+#[inline(always)]
+fn sums<const N: usize>(
+    values: &[f32],
+    weights: &[f32],
+    quants: &[f32],
+    term: impl Fn(f32, f32, f32) -> [f32; N],
+) -> [f32; N] {
+    let mut lanes = [[0.0; LANES]; N];
+    let rows = values.as_chunks::<LANES>().0.iter();
+    let rows = rows.zip(weights.as_chunks::<LANES>().0);
+    for ((x, w), q) in rows.zip(quants.as_chunks::<LANES>().0) {
+        for i in 0..LANES {
+            let terms = term(x[i], w[i], q[i]);
+            for (lanes, term) in lanes.iter_mut().zip(terms) {
+                lanes[i] += term;
+            }
+        }
+    }
+    lanes.map(|lanes| lanes.iter().sum())
+}
+
 /// The weighted squared error of `line` with the nearest quants.
+#[inline(always)]
 fn cost(values: &[f32], weights: &[f32], line: Line, range: Range) -> f32 {
     let inverse = inverse(line.scale);
-    let error = |(x, w): (&f32, &f32)| {
+    let [error] = sums(values, weights, weights, |x, w, _| {
         let quant = range.nearest((x - line.base) * inverse);
         let error = x - (line.scale * quant + line.base);
-        w * error * error
-    };
-    values.iter().zip(weights).map(error).sum()
+        [w * error * error]
+    });
+    error
 }
 
 /// The line through `values` at `quants` with the least weighted squared error; none if the quants are all the same.
+#[inline(always)]
 fn least_squares(values: &[f32], weights: &[f32], quants: &[f32], base: Base) -> Option<Line> {
-    let (mut w1, mut wq, mut wqq, mut wx, mut wxq) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for ((x, w), q) in values.iter().zip(weights).zip(quants) {
-        w1 += w;
-        wq += w * q;
-        wqq += w * q * q;
-        wx += w * x;
-        wxq += w * x * q;
-    }
+    let [w1, wq, wqq, wx, wxq] = sums(values, weights, quants, |x, w, q| {
+        [w, w * q, w * q * q, w * x, w * x * q]
+    });
     let through_zero = || {
         (wqq > 0.0).then(|| Line {
             scale: wxq / wqq,
@@ -225,40 +247,21 @@ struct Integers {
     mins: Range,
 }
 
+impl Integers {
+    fn of(scheme: &BlockScheme) -> Integers {
+        let range = |low, high| Range { low, high };
+        let (scales, mins) = match scheme.has_min {
+            // Six bits each; a signed byte and nothing.
+            true => (range(0.0, 63.0), range(0.0, 63.0)),
+            false => (range(-128.0, 127.0), range(0.0, 0.0)),
+        };
+        Integers { scales, mins }
+    }
+}
+
 /// Blocks whose groups have integer scales (and minima).
 pub(super) fn grouped(values: &[f32], scheme: &BlockScheme, block: &mut Block) {
-    let range = Range::of(scheme);
-    let (base, integers) = if scheme.has_min {
-        let six_bits = Range {
-            low: 0.0,
-            high: 63.0,
-        };
-        (
-            Base::NotAbove,
-            Integers {
-                scales: six_bits,
-                mins: Range {
-                    low: 0.0,
-                    high: 63.0,
-                },
-            },
-        )
-    } else {
-        let eight_bits = Range {
-            low: -128.0,
-            high: 127.0,
-        };
-        (
-            Base::Zero,
-            Integers {
-                scales: eight_bits,
-                mins: Range {
-                    low: 0.0,
-                    high: 0.0,
-                },
-            },
-        )
-    };
+    let (range, integers) = (Range::of(scheme), Integers::of(scheme));
     let empty = Group {
         values: &[],
         weights: [0.0; MOST],
@@ -267,10 +270,45 @@ pub(super) fn grouped(values: &[f32], scheme: &BlockScheme, block: &mut Block) {
     };
     let mut groups = [empty; 16];
     let groups = &mut groups[..values.len() / scheme.group];
+    let (mut d, mut dmin) = guess(values, scheme, &integers, groups);
+    for _ in 0..ROUNDS {
+        for group in groups.iter_mut() {
+            improve_integers(group, d, dmin, range, &integers);
+        }
+        let (new_d, new_dmin) = refit(groups, d, dmin, range, scheme.has_min);
+        let total = |d, dmin| groups.iter().map(|g| g.cost(d, dmin, range)).sum::<f32>();
+        if total(new_d, new_dmin) < total(d, dmin) {
+            (d, dmin) = (new_d, new_dmin);
+        }
+    }
+    block.d = d;
+    block.min = dmin;
+    let quants = block.quants.chunks_mut(scheme.group);
+    for (g, (group, quants)) in groups.iter().zip(quants).enumerate() {
+        block.scales[g] = group.scale as i32;
+        if scheme.has_min {
+            block.mins[g] = group.min as i32;
+        }
+        put_quants(group.values, group.line(d, dmin), range, quants);
+    }
+}
+
+/// The groups with the best line each, rounded to integers, and the f16 factors that make them fit.
+fn guess<'a>(
+    values: &'a [f32],
+    scheme: &BlockScheme,
+    integers: &Integers,
+    groups: &mut [Group<'a>],
+) -> (f32, f32) {
+    let base = if scheme.has_min {
+        Base::NotAbove
+    } else {
+        Base::Zero
+    };
     let (mut largest, mut deepest) = (0.0_f32, 0.0_f32);
     for (group, values) in groups.iter_mut().zip(values.chunks_exact(scheme.group)) {
         let weights = weights(values);
-        let line = fit(values, &weights, range, base);
+        let line = fit(values, &weights, Range::of(scheme), base);
         *group = Group {
             values,
             weights,
@@ -283,44 +321,18 @@ pub(super) fn grouped(values: &[f32], scheme: &BlockScheme, block: &mut Block) {
         deepest = deepest.max(-line.base);
     }
     // The largest scale meets the integer with the greatest magnitude.
-    let top = if scheme.has_min {
-        integers.scales.high
-    } else {
-        integers.scales.low
+    let (d, dmin) = match scheme.has_min {
+        true => (
+            to_half(largest / integers.scales.high),
+            to_half(deepest / integers.mins.high),
+        ),
+        false => (to_half(largest / integers.scales.low), 0.0),
     };
-    let mut d = to_half(largest / top);
-    let mut dmin = if scheme.has_min {
-        to_half(deepest / integers.mins.high)
-    } else {
-        0.0
-    };
-    for group in groups.iter_mut() {
+    for group in groups {
         group.scale = integers.scales.nearest(group.scale * inverse(d));
         group.min = integers.mins.nearest(group.min * inverse(dmin));
     }
-    for _ in 0..ROUNDS {
-        groups
-            .iter_mut()
-            .for_each(|group| improve_integers(group, d, dmin, range, &integers));
-        let (new_d, new_dmin) = refit(groups, d, dmin, range, scheme.has_min);
-        let total = |d, dmin| groups.iter().map(|g| g.cost(d, dmin, range)).sum::<f32>();
-        if total(new_d, new_dmin) < total(d, dmin) {
-            (d, dmin) = (new_d, new_dmin);
-        }
-    }
-    block.d = d;
-    block.min = dmin;
-    for (g, (group, quants)) in groups
-        .iter()
-        .zip(block.quants.chunks_mut(scheme.group))
-        .enumerate()
-    {
-        block.scales[g] = group.scale as i32;
-        if scheme.has_min {
-            block.mins[g] = group.min as i32;
-        }
-        put_quants(group.values, group.line(d, dmin), range, quants);
-    }
+    (d, dmin)
 }
 
 /// Tries the neighbours of a group's integer scale and minimum.

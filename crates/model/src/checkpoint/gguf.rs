@@ -68,6 +68,11 @@ impl Gguf {
         self.metadata.value(key)
     }
 
+    /// Metadata pairs as they lie in the file: key, the type's number, the value's bytes.
+    pub(crate) fn raw_pairs(&self) -> impl Iterator<Item = (&str, u32, &[u8])> {
+        self.metadata.raw()
+    }
+
     /// Metadata keys, in the file's order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.metadata.keys()

@@ -11,11 +11,13 @@ mod shards;
 mod take;
 mod tensor;
 mod vision;
+mod write;
 
 pub use gguf::{Gguf, GgufVocabulary, Value as GgufValue};
 pub use safetensors::parse_safetensors;
 pub use tensor::{Storage, Tensor};
 pub use vision::{VisionCheckpoint, open_mmproj};
+pub use write::{GgufPair, GgufPlan, Mix, PlannedTensor};
 
 use crate::config::{Entry, GgufFacts, MOST_CONFIG_BYTES, VisionConfig, parse_object};
 use crate::{Config, ModelError, Parameters, Weights};

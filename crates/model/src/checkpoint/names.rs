@@ -60,6 +60,8 @@ pub(super) enum Part {
     Linear1Bias,
     Linear2,
     Linear2Bias,
+    RopeFactors,
+    BreakEmbedding,
 }
 
 /// The head's names: it has none of the text model's prefixes.
@@ -197,6 +199,7 @@ const NAMES: &[(Part, &str, &str)] = &[
         "layers.{l}.mlp.experts.{e}.down_proj.weight",
         "",
     ),
+    (Part::RopeFactors, "", "rope_freqs.weight"),
 ];
 
 /// What may stand before the name of a tensor of the vision tower or the projector: current and older files.
@@ -289,6 +292,7 @@ const VISION_NAMES: &[(Part, &str, &str)] = &[
         "multi_modal_projector.linear_2.bias",
         "mm.2.bias",
     ),
+    (Part::BreakEmbedding, "", "v.token_embd.img_break"),
 ];
 
 /// Where in the model a part is.
@@ -327,6 +331,12 @@ pub(super) fn candidates(form: Form, part: Part, place: Place) -> Vec<String> {
         Form::Gguf if gguf.is_empty() => Vec::new(),
         Form::Gguf => vec![fill(gguf)],
     }
+}
+
+/// What a part is called in a GGUF; empty if GGUFs have no such tensor.
+pub(super) fn gguf_name(part: Part, place: Place) -> String {
+    let names = candidates(Form::Gguf, part, place);
+    names.into_iter().next().unwrap_or_default()
 }
 
 /// What an unused tensor is, by how its name begins (or, with a `*` first, ends).

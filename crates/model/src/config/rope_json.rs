@@ -17,7 +17,7 @@ pub(super) struct Rope {
 }
 
 /// YaRN's magnitude factor, `0.1 * mscale * ln(factor) + 1` (YaRN, section 3.4).
-pub(super) fn yarn_mscale(factor: f64, mscale: f64) -> f64 {
+pub(crate) fn yarn_mscale(factor: f64, mscale: f64) -> f64 {
     if factor <= 1.0 {
         1.0
     } else {

@@ -8,6 +8,7 @@
 mod commands;
 mod images;
 mod mistral;
+mod quantize;
 mod smollm2;
 mod support;
 mod tekken;

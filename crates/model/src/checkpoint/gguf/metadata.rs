@@ -170,6 +170,18 @@ impl Metadata {
         decode(*kind, &mut &self.file.as_slice()[range.clone()])
     }
 
+    /// All pairs as they lie in the file: key, the type's number, the value's bytes.
+    pub(super) fn raw(&self) -> impl Iterator<Item = (&str, u32, &[u8])> {
+        let pairs = self.pairs.iter();
+        pairs.map(|(key, kind, range)| {
+            (
+                key.as_str(),
+                *kind as u32,
+                &self.file.as_slice()[range.clone()],
+            )
+        })
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().map(|(key, _, _)| key.as_str())
     }

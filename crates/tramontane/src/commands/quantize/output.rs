@@ -1,0 +1,196 @@
+//! Files that are whole or not there: written under a hidden name in the same folder, flushed, then renamed.
+//!
+//! A first Ctrl-C removes what is hidden and ends the program.
+
+use crate::load::bytes;
+use anyhow::{Context, Result, bail};
+use model::{GgufPlan, PlannedTensor};
+use std::fs::{self, File};
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Values quantised at once, all threads together: what bounds the memory.
+const VALUES_AT_ONCE: usize = 1 << 22;
+/// Values that are worth a thread.
+const VALUES_A_THREAD: usize = 1 << 14;
+
+/// The hidden files there are, for Ctrl-C to remove.
+#[derive(Clone, Debug, Default)]
+pub struct HiddenFiles(Arc<Mutex<Vec<PathBuf>>>);
+
+impl HiddenFiles {
+    fn change(&self, change: impl FnOnce(&mut Vec<PathBuf>)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Makes Ctrl-C remove them and end the program. Once for the whole program.
+    pub fn remove_on_ctrl_c(&self) -> Result<()> {
+        let files = self.clone();
+        ctrlc::set_handler(move || {
+            files.change(|paths| {
+                for path in paths.iter() {
+                    let _ = fs::remove_file(path);
+                }
+            });
+            eprintln!("interrupted: what was not whole is gone");
+            // 128 + SIGINT, as shells expect of a program that was interrupted.
+            std::process::exit(130);
+        })?;
+        Ok(())
+    }
+}
+
+/// A file that is being written.
+pub struct Output {
+    file: File,
+    hidden: PathBuf,
+    all_hidden: HiddenFiles,
+    target: PathBuf,
+}
+
+/// Nothing is at `path`, or it may be replaced.
+pub fn check_free(path: &Path, force: bool) -> Result<()> {
+    if path.is_dir() {
+        bail!("{} is a directory\nGive the name of a file", path.display());
+    }
+    if !force && path.symlink_metadata().is_ok() {
+        bail!(
+            "{} is there already\nGive another name, or --force to replace it",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// The folder of `path` exists and has room for `needed` bytes.
+pub fn check_room(path: &Path, needed: u64) -> Result<()> {
+    let folder = folder(path);
+    if !folder.is_dir() {
+        bail!("there is no folder {}\nMake it first", folder.display());
+    }
+    match free_space(&folder) {
+        Some(free) if free < needed => bail!(
+            "not enough room in {}: {} are needed, {} are free\nFree some, choose a smaller format or another disk",
+            folder.display(),
+            bytes(needed),
+            bytes(free)
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(unix)]
+fn free_space(folder: &Path) -> Option<u64> {
+    let facts = rustix::fs::statvfs(folder).ok()?;
+    facts.f_bavail.checked_mul(facts.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
+impl Output {
+    /// A hidden file beside `target`.
+    pub fn create(target: &Path, all_hidden: &HiddenFiles) -> Result<Output> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder(target).join(format!(".{name}.{}.tmp", std::process::id()));
+        all_hidden.change(|paths| paths.push(path.clone()));
+        let file = File::create(&path);
+        let file = file.with_context(|| format!("cannot write in {}", folder(target).display()))?;
+        Ok(Output {
+            file,
+            hidden: path,
+            all_hidden: all_hidden.clone(),
+            target: target.to_owned(),
+        })
+    }
+
+    /// Writes all of `plan`; `progress` is told of every so many bytes.
+    pub fn write_plan(
+        &mut self,
+        plan: &GgufPlan,
+        threads: usize,
+        progress: &dyn Fn(u64),
+    ) -> Result<()> {
+        let header = plan.header();
+        self.file.write_all(&header)?;
+        progress(header.len() as u64);
+        let mut buffer = Vec::new();
+        for tensor in plan.tensors() {
+            let at_once = (VALUES_AT_ONCE / tensor.cols().max(1)).max(1);
+            for start in (0..tensor.rows()).step_by(at_once) {
+                let rows = start..tensor.rows().min(start + at_once);
+                buffer.resize(rows.len() * tensor.row_bytes(), 0);
+                fill(tensor, rows, &mut buffer, threads)?;
+                self.file.write_all(&buffer)?;
+                progress(buffer.len() as u64);
+            }
+            let padding = vec![0; (tensor.padded_bytes() - tensor.bytes()) as usize];
+            self.file.write_all(&padding)?;
+            progress(padding.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Lets the file appear under its name.
+    pub fn show(mut self, force: bool) -> Result<()> {
+        let shown = || format!("cannot write {}", self.target.display());
+        self.file.flush().with_context(shown)?;
+        self.file.sync_all().with_context(shown)?;
+        check_free(&self.target, force)?;
+        fs::rename(&self.hidden, &self.target).with_context(shown)?;
+        // The new name lasts when the folder is on the disk too; where folders cannot be opened, nothing is to be done.
+        if let Ok(folder) = File::open(folder(&self.target)) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // After a rename there is nothing left under that name.
+        let _ = fs::remove_file(&self.hidden);
+        self.all_hidden
+            .change(|paths| paths.retain(|path| *path != self.hidden));
+    }
+}
+
+/// Quantises rows, each thread its share.
+fn fill(
+    tensor: &PlannedTensor,
+    rows: Range<usize>,
+    out: &mut [u8],
+    threads: usize,
+) -> Result<(), model::ModelError> {
+    let worth = rows.len() * tensor.cols() / VALUES_A_THREAD;
+    let each = rows.len().div_ceil(threads.min(worth.max(1))).max(1);
+    let bytes = (each * tensor.row_bytes()).max(1);
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for (share, out) in out.chunks_mut(bytes).enumerate() {
+            let first = rows.start + share * each;
+            let rows = first..rows.end.min(first + each);
+            running.push(scope.spawn(move || tensor.write_rows(rows, out)));
+        }
+        let mut result = Ok(());
+        for thread in running {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result = result.and(ended);
+        }
+        result
+    })
+}
