@@ -111,14 +111,21 @@ pub struct ApiError {
 
 /// How the engine's messages about constraints begin (`engine::ConstraintError`).
 const HELD: &str = "constraint: ";
+/// The most characters of a message.
+const MAX_MESSAGE: usize = 1000;
 
 impl ApiError {
-    /// A refusal of this kind.
+    /// A refusal of this kind. A message that quotes too much of the request is cut off.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
         Self {
             kind,
             param: None,
-            message: message.into(),
+            message,
             retry_after: None,
         }
     }

@@ -3,6 +3,7 @@
 use crate::app::{App, Served};
 use crate::error::{ApiError, Refusal};
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
@@ -36,10 +37,12 @@ pub async fn list(
 pub async fn one(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<Response<Body>, Refusal> {
     let found = || -> Result<Value, ApiError> {
         let served = app.served()?;
+        // What is no UTF-8 is nobody's name.
+        let name = name.map_or_else(|_| "\u{fffd}".to_owned(), |Path(name)| name);
         let name = served.check_name(Some(&name))?;
         Ok(card(&app, served, name))
     };
