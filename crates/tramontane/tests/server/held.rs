@@ -79,6 +79,43 @@ fn vllms_wishes_are_kept() {
 }
 
 #[test]
+fn a_schema_holds_what_comes_after_the_thought() {
+    let schema = json!({"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
+    // A thought is begun for certain and ended before long; spaces would be allowed without end.
+    let bias = json!({"34": 100, "35": 6, "76": -100, "54": -100, "53": -100, "57": -100});
+    for seed in 0..4 {
+        let body = ask(json!({
+            "response_format": format, "reasoning_effort": "high", "logit_bias": bias, "seed": seed, "max_tokens": 1500,
+        }));
+        let reply = shared().chat(&body);
+        let message = &reply["choices"][0]["message"];
+        assert!(
+            !message["reasoning"].as_str().unwrap().is_empty(),
+            "{reply}"
+        );
+        let value: Value = serde_json::from_str(message["content"].as_str().unwrap()).unwrap();
+        assert!(
+            [json!({"a": 1}), json!({"a": 2})].contains(&value),
+            "{reply}"
+        );
+        assert_eq!(reply["choices"][0]["finish_reason"], "stop");
+        assert_eq!(joined(&stream(shared(), &body)), whole(&reply));
+    }
+}
+
+#[test]
+fn masks_are_computed_by_a_thread_of_their_own() {
+    let server = crate::server::Server::start(&[]);
+    server.chat(&ask(json!({"guided_regex": "a{5}"})));
+    let before = server.num_waits("masks");
+    server.chat(&ask(json!({"guided_regex": "[a-z]{100}"})));
+    let waits = server.num_waits("masks") - before;
+    // Once for each token, but where the next mask was wanted at once.
+    assert!(waits >= 50, "{waits} waits for 100 tokens");
+}
+
+#[test]
 fn a_schema_that_cannot_be_kept_is_refused_by_its_keyword() {
     let format = |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema, "strict": true}});
     let schema =

@@ -1,6 +1,7 @@
 //! The smaller endpoints: models, tokens, health, version, the description.
 
-use crate::server::shared;
+use crate::seeing::seeing;
+use crate::server::{Server, shared};
 use serde_json::{Value, json};
 
 #[test]
@@ -113,4 +114,64 @@ fn a_request_has_an_id() {
         id(&format!("X-Request-Id: {}\r\n", "a".repeat(200))),
     );
     assert!(one.len() == 32 && other.len() == 32 && one != other);
+}
+
+#[test]
+fn the_hosted_names_are_answered_to() {
+    let server = seeing(&[]);
+    let list = server.get("/v1/models").json();
+    let names: Vec<&str> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|card| card["id"].as_str().unwrap())
+        .collect();
+    let hosted = [
+        "mistral-small-4",
+        "mistral-small-latest",
+        "mistral-small-2603",
+        "mistralai/Mistral-Small-4-119B-2603",
+    ];
+    assert_eq!(names[1..], hosted);
+    for name in hosted {
+        let body =
+            json!({"model": name, "messages": [{"role": "user", "content": "a"}], "max_tokens": 1});
+        assert_eq!(server.chat(&body)["model"], name);
+    }
+    let card = server
+        .get("/v1/models/mistralai/Mistral-Small-4-119B-2603")
+        .json();
+    assert_eq!(card["capabilities"]["vision"], true);
+}
+
+#[test]
+fn the_log_is_json_on_request_and_repeats_nobodys_words() {
+    let server = Server::start(&["--log-format", "json"]);
+    let words = "a secret that is nobody's business";
+    let body = json!({"messages": [{"role": "user", "content": words}], "max_tokens": 1, "stop": words, "user": words});
+    let headers = "X-Request-Id: mine-7\r\n";
+    let ask = |body: &Value| {
+        server
+            .post_with("/v1/chat/completions", body.to_string().as_bytes(), headers)
+            .status
+    };
+    assert_eq!(ask(&body), 200);
+    assert_eq!(
+        ask(&json!({"messages": [{"role": words, "content": words}]})),
+        400
+    );
+    assert_eq!(
+        ask(&json!({"model": words, "messages": [{"role": "user", "content": words}]})),
+        404
+    );
+    let line = server.wait_for_log("\"status\":200");
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["span"]["id"], "mine-7");
+    assert_eq!(line["span"]["path"], "/v1/chat/completions");
+    let last = server.wait_for_log("\"status\":404");
+    let log = [vec![line.to_string(), last], server.read_log()].concat();
+    for line in log {
+        serde_json::from_str::<Value>(&line).unwrap();
+        assert!(!line.contains("secret"), "{line}");
+    }
 }

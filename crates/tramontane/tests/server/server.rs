@@ -4,6 +4,7 @@ use crate::tekken::Folder;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, OnceLock};
@@ -61,9 +62,10 @@ impl Server {
             log: Mutex::new(log),
             _folder: folder,
         };
-        let line = server.wait_for_log("address=");
-        let address = line.split("address=").nth(1).unwrap();
-        server.address = address.split_whitespace().next().unwrap().to_owned();
+        let line = server.wait_for_log("listening");
+        let port = line.split("127.0.0.1:").nth(1).unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        server.address = format!("127.0.0.1:{port}");
         server.wait_for(|server| server.get("/ready").status == 200);
         server
     }
@@ -118,21 +120,49 @@ impl Server {
 
     /// Bytes of memory it holds.
     pub fn memory(&self) -> u64 {
+        self.system_status("VmRSS:") * 1024
+    }
+
+    pub fn num_threads(&self) -> u64 {
+        self.system_status("Threads:")
+    }
+
+    /// Its open files and sockets.
+    pub fn num_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.unwrap().count()
+    }
+
+    /// What Linux says of the process.
+    fn system_status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How often the thread of that name has waited for something to do.
+    pub fn num_waits(&self, thread: &str) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let read =
+            |task: &Path, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default();
+        let named = tasks
+            .map(|task| task.unwrap().path())
+            .find(|task| read(task, "comm").trim() == thread);
+        let status = read(&named.unwrap(), "status");
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            * 1024
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse().unwrap()
+    }
+
+    /// The log since it was last read.
+    pub fn read_log(&self) -> Vec<String> {
+        self.log.lock().unwrap().try_iter().collect()
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
+        let stream = TcpStream::connect(&self.address)
+            .unwrap_or_else(|error| panic!("{error}; it said {:#?}", self.read_log()));
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream
     }
@@ -231,9 +261,7 @@ impl Answer {
         };
         let mut body = Vec::new();
         if value("transfer-encoding") == Some("chunked") {
-            while let Some(chunk) = read_chunk(stream) {
-                body.extend(chunk);
-            }
+            body = read_stream(stream);
         } else {
             let length = value("content-length").map_or(0, |length| length.parse().unwrap());
             body.resize(length, 0);
@@ -284,13 +312,27 @@ pub fn read_head(stream: &mut impl BufRead) -> Option<(u16, Vec<(String, String)
     Some((status, headers.collect()))
 }
 
-/// The next chunk of a chunked body; none at its end, or where the connection broke off.
+/// The next chunk of a chunked body, the last one empty; none where the connection broke off.
 pub fn read_chunk(stream: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut size = String::new();
     stream.read_line(&mut size).ok()?;
     let size = usize::from_str_radix(size.trim(), 16).ok()?;
     let mut chunk = vec![0; size + 2];
     stream.read_exact(&mut chunk).ok()?;
+    assert!(chunk.ends_with(b"\r\n"));
     chunk.truncate(size);
-    (size > 0).then_some(chunk)
+    Some(chunk)
+}
+
+/// A chunked body to its proper end.
+pub fn read_stream(stream: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let chunk = read_chunk(stream);
+        let so_far = || String::from_utf8_lossy(&body).into_owned();
+        match chunk.unwrap_or_else(|| panic!("the body broke off after {}", so_far())) {
+            chunk if chunk.is_empty() => return body,
+            chunk => body.extend(chunk),
+        }
+    }
 }
