@@ -1,5 +1,6 @@
 //! Ctrl-C: the first ends the reply, the second within it ends the program.
 
+use crate::screen;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,6 +17,7 @@ impl Interrupt {
         let presses = Arc::clone(&interrupt.presses);
         ctrlc::set_handler(move || {
             if presses.fetch_add(1, Ordering::SeqCst) > 0 {
+                screen::abandon();
                 // 128 + SIGINT, as shells expect of a program that was interrupted.
                 std::process::exit(130);
             }

@@ -3,6 +3,7 @@
 use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
 use crate::hub;
 use crate::machine;
+use crate::plan;
 use crate::vision::Eyes;
 use crate::words::Words;
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,7 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     if !args.quiet {
         announce(&checkpoint, &cpu);
     }
+    plan::start::check(args, &checkpoint)?;
     let weights = weights(&checkpoint, args.quiet)?;
     let options = Options {
         kv_type: kv_type(args, &checkpoint)?,
@@ -236,13 +238,17 @@ pub fn cache_plan(
         );
     }
     let wanted = asked.div_ceil(PAGE_SIZE).saturating_mul(sequences);
-    // Half of what is free: the mapped weights need the rest to stay in memory.
+    let page_bytes = transformer.page_bytes().max(1) as u64;
     let memory = machine::available_memory().unwrap_or(u64::MAX);
-    let fitting = memory / 2 / transformer.page_bytes().max(1) as u64;
+    let named = args
+        .ctx
+        .map(|tokens| tokens.div_ceil(PAGE_SIZE) as u64 * page_bytes);
+    let room = plan::start::need_of(transformer).cache_room(memory, named, args.force);
+    let fitting = room / page_bytes;
     let pages = wanted.min(usize::try_from(fitting).unwrap_or(usize::MAX));
     let max_context = asked.min(pages * PAGE_SIZE);
     if pages == 0 || (args.ctx.is_some() && max_context < asked) {
-        let needed = asked.div_ceil(PAGE_SIZE) as u64 * transformer.page_bytes() as u64;
+        let needed = asked.div_ceil(PAGE_SIZE) as u64 * page_bytes;
         bail!(
             "not enough memory for a KV cache of {asked} tokens: it takes {}, of {} free\n\
              Free some memory, or use a smaller --ctx",

@@ -25,15 +25,6 @@ fn maker_temperature(effort: Option<Effort>) -> f32 {
     }
 }
 
-/// Sampling for a reply.
-pub fn params(
-    args: &SamplingArgs,
-    checkpoint: &Checkpoint,
-    effort: Option<Effort>,
-) -> Result<SamplingParams> {
-    Ok(advice(checkpoint)?.merge(args, effort))
-}
-
 /// What the checkpoint advises. A file that does not ask for sampling only lists the library's defaults.
 pub fn advice(checkpoint: &Checkpoint) -> Result<Advice> {
     let advice: Advice = match checkpoint.text_files().generation_config {

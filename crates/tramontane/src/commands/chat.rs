@@ -1,191 +1,164 @@
-//! The interactive chat of `run`: lines with history, `/commands`, and a conversation that grows.
+//! The chat of `run`: turns from a person or from lines of stdin, `/commands`, and a conversation that grows.
 
+mod input;
+mod orders;
+
+use super::answer::{self, Ended};
 use super::attach;
 use super::run::Session;
 use crate::args::RunArgs;
+use crate::screen::Thinking;
 use crate::words::Conversation;
-use anyhow::{Context, Result, bail};
-use chat::format::parse::{Reply, ToolCall};
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
-use serde_json::json;
-use std::fs::File;
-use std::path::Path;
+use anyhow::{Result, bail};
+use chat::format::parse::Reply;
+use input::Input;
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
-const HELP: &str = "\
-/effort none|high  whether the model thinks first
-/image FILE        shows an image with the next message
-/system TEXT       sets the system message and starts anew
-/reset             starts anew, keeping the system message
-/save FILE         writes the conversation as JSON, as a chat request has it
-/help              this
-/quit              ends the chat (so does Ctrl-D)
-End a line with \\ to go on in the next one. Ctrl-C ends a reply; twice, the program.";
-
-/// What a line asks for.
-enum Line {
-    Say(String),
-    Command { name: String, argument: String },
+/// A chat that goes on.
+struct Chat<'a> {
+    args: &'a RunArgs,
+    session: Session,
+    conversation: Conversation,
+    /// Images that go with the next message.
+    images: Vec<Value>,
+    /// What was thought before the last reply.
+    last_thought: String,
+    /// Where the conversation was saved.
+    saved: Option<PathBuf>,
+    is_over: bool,
 }
 
 /// Chats until the end of input.
 pub fn run(args: &RunArgs, session: Session, start: Conversation) -> Result<()> {
-    let mut editor = DefaultEditor::new()?;
-    let mut conversation = start;
-    let mut images = args
-        .image
-        .iter()
-        .map(|image| attach::image(image))
-        .collect::<Result<Vec<_>>>()?;
-    eprintln!(
-        "Context {} tokens. /help lists the commands.",
-        session.max_context
-    );
-    while let Some(line) = read(&mut editor, session.interrupt.requested())? {
-        session.interrupt.reset();
-        match line {
-            Line::Command { name, .. } if name == "quit" || name == "exit" => break,
-            Line::Command { name, argument } if name == "image" => match attach::image(&argument) {
-                Ok(image) => images.push(image),
-                Err(error) => eprintln!("{error:#}"),
-            },
-            Line::Command { name, argument } => {
-                if let Err(error) = command(&name, &argument, &mut conversation, &session) {
-                    eprintln!("{error:#}");
-                }
-            }
-            Line::Say(text) if text.trim().is_empty() => {}
-            Line::Say(text) => {
-                let before = conversation.messages.len();
-                conversation
-                    .messages
-                    .push(attach::message(std::mem::take(&mut images), &text));
-                // A turn that fails is taken back, so that the chat can go on.
-                if let Err(error) = turn(args, &session, &mut conversation, &mut editor) {
-                    conversation.messages.truncate(before);
-                    eprintln!("{error:#}");
-                }
-            }
-        }
+    let is_person = io::stdin().is_terminal() && !args.json;
+    let mut input = Input::open(is_person)?;
+    let images = args.image.iter().map(|image| attach::image(image));
+    let mut chat = Chat {
+        args,
+        session,
+        conversation: start,
+        images: images.collect::<Result<_>>()?,
+        last_thought: String::new(),
+        saved: None,
+        is_over: false,
+    };
+    if is_person && !args.model.quiet {
+        eprintln!(
+            "Context {} tokens. /help lists the commands.",
+            chat.session.max_context
+        );
     }
-    Ok(())
-}
-
-/// The next line, joined where it ends with a backslash; none at the end of input, or at the second Ctrl-C in a row
-/// (the first may have ended a reply: `interrupted`).
-fn read(editor: &mut DefaultEditor, mut interrupted: bool) -> Result<Option<Line>> {
-    let mut text = String::new();
-    loop {
-        let line = match editor.readline(if text.is_empty() { "> " } else { ". " }) {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted) if interrupted => return Ok(None),
-            Err(ReadlineError::Interrupted) => {
-                interrupted = true;
-                text.clear();
-                eprintln!("(Ctrl-C again, Ctrl-D or /quit ends the chat)");
-                continue;
-            }
-            Err(ReadlineError::Eof) => return Ok(None),
-            Err(error) => return Err(error.into()),
+    let mut draft = String::new();
+    let mut num_failed = 0;
+    while !chat.is_over {
+        let Some(text) = input.message(&draft)? else {
+            break;
         };
-        match line.strip_suffix('\\') {
-            Some(part) => {
-                text.push_str(part);
-                text.push('\n');
-            }
-            None => {
-                text.push_str(&line);
-                break;
-            }
+        draft.clear();
+        chat.session.interrupt.reset();
+        if let Err(error) = chat.take(&text, &mut input) {
+            // Another try begins with what was typed.
+            draft = if text.starts_with('/') {
+                String::new()
+            } else {
+                text
+            };
+            num_failed += 1;
+            chat.tell(&error)?;
+        }
+        // Who stops a reply in the middle of a pipe wants none of the next ones either.
+        if !is_person && chat.session.interrupt.requested() {
+            break;
         }
     }
-    // History is a convenience: a line that cannot be kept is still a line.
-    let _ = editor.add_history_entry(&text);
-    Ok(Some(match text.strip_prefix('/') {
-        Some(rest) => {
-            let (name, argument) = rest.split_once(' ').unwrap_or((rest, ""));
-            Line::Command {
-                name: name.to_owned(),
-                argument: argument.trim().to_owned(),
-            }
-        }
-        None => Line::Say(text),
-    }))
-}
-
-fn command(
-    name: &str,
-    argument: &str,
-    conversation: &mut Conversation,
-    session: &Session,
-) -> Result<()> {
-    match name {
-        "help" => eprintln!("{HELP}"),
-        "reset" => conversation
-            .messages
-            .retain(|message| message["role"] == "system"),
-        "system" => conversation.messages = vec![json!({"role": "system", "content": argument})],
-        "save" => save(Path::new(argument), conversation)?,
-        "effort" if !session.words.has_effort() => {
-            eprintln!("this model has no reasoning effort to choose")
-        }
-        "effort" => match argument {
-            "none" => conversation.effort = Some("none"),
-            "high" => conversation.effort = Some("high"),
-            other => eprintln!("/effort {other}: expected none or high"),
-        },
-        other => eprintln!("there is no /{other}; /help lists the commands"),
+    match num_failed {
+        0 => Ok(()),
+        _ if is_person => Ok(()),
+        1 => bail!("one turn failed"),
+        many => bail!("{many} turns failed"),
     }
-    Ok(())
 }
 
-fn save(path: &Path, conversation: &Conversation) -> Result<()> {
-    let body = json!({"messages": conversation.messages, "reasoning_effort": conversation.effort});
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    serde_json::to_writer_pretty(file, &body)?;
-    eprintln!("saved to {}", path.display());
-    Ok(())
-}
-
-/// One turn: the reply, and as long as it calls tools, their results as typed and the next reply.
-fn turn(
-    args: &RunArgs,
-    session: &Session,
-    conversation: &mut Conversation,
-    editor: &mut DefaultEditor,
-) -> Result<()> {
-    loop {
-        let (prompt, grammar) = session.words.prompt(conversation)?;
-        let reply = session.answer(args, &prompt, grammar)?;
-        if reply.content.is_empty() && reply.tool_calls.is_empty() {
-            bail!("(there is no answer in this reply: the turn is taken back)");
+impl Chat<'_> {
+    /// Takes what was typed. A turn that fails is taken back, so that the chat can go on.
+    fn take(&mut self, text: &str, input: &mut Input) -> Result<()> {
+        if text.starts_with('/') {
+            return orders::run(self, text);
         }
-        let calls = reply.tool_calls.clone();
-        conversation.messages.push(assistant(reply));
-        if calls.is_empty() {
+        if text.trim().is_empty() {
             return Ok(());
         }
-        for call in calls {
-            let result = editor.readline(&format!("result of {}: ", call.name))?;
-            conversation
-                .messages
-                .push(json!({"role": "tool", "tool_call_id": call.id, "content": result}));
+        let before = self.conversation.messages.len();
+        let images = self.images.clone();
+        let message = attach::message(std::mem::take(&mut self.images), text.trim_end());
+        self.conversation.messages.push(message);
+        let taken = self.turn(input);
+        if taken.is_err() {
+            self.conversation.messages.truncate(before);
+            self.images = images;
         }
+        taken
+    }
+
+    /// One turn: the reply, and as long as it calls tools, their results and the next reply.
+    fn turn(&mut self, input: &mut Input) -> Result<()> {
+        loop {
+            let (prompt, grammar) = self.session.words.prompt(&self.conversation)?;
+            let thinking = self.thinking();
+            let (mut reply, cost) = self.session.answer(self.args, &prompt, grammar, thinking)?;
+            self.last_thought.clone_from(&reply.reasoning);
+            if cost.ended == Ended::Interrupted {
+                // A call that was being made is not made.
+                reply.tool_calls.clear();
+            }
+            if reply.content.is_empty() && reply.tool_calls.is_empty() {
+                bail!("there is no answer in this reply: the turn is taken back");
+            }
+            let calls = reply.tool_calls.clone();
+            self.conversation.messages.push(assistant(&reply));
+            if calls.is_empty() {
+                return Ok(());
+            }
+            for call in calls {
+                let Some(result) = input.result(&call.name)? else {
+                    bail!("no result of {}: the turn is taken back", call.name);
+                };
+                self.conversation
+                    .messages
+                    .push(json!({"role": "tool", "tool_call_id": call.id, "content": result}));
+            }
+        }
+    }
+
+    /// On a terminal thinking is folded, unless told otherwise; into a pipe goes the answer alone.
+    fn thinking(&self) -> Thinking {
+        match (self.args.show_thinking, self.args.hide_thinking) {
+            (true, _) => Thinking::Shown,
+            (_, true) => Thinking::Hidden,
+            _ => Thinking::Folded,
+        }
+    }
+
+    /// Says what went wrong; to a script where it expects the reply.
+    fn tell(&self, error: &anyhow::Error) -> Result<()> {
+        match self.args.json {
+            true => writeln!(io::stdout(), "{}", json!({"error": format!("{error:#}")}))?,
+            false => eprintln!("{error:#}"),
+        }
+        Ok(())
     }
 }
 
 /// A reply as a message of the conversation it ends.
-fn assistant(reply: Reply) -> serde_json::Value {
+fn assistant(reply: &Reply) -> Value {
     let mut message = json!({"role": "assistant", "content": reply.content});
     if !reply.reasoning.is_empty() {
-        message["reasoning_content"] = reply.reasoning.into();
+        message["reasoning_content"] = reply.reasoning.clone().into();
     }
     if !reply.tool_calls.is_empty() {
-        let call = |call: ToolCall| {
-            let function = json!({"name": call.name, "arguments": call.arguments});
-            json!({"id": call.id, "type": "function", "function": function})
-        };
-        message["tool_calls"] = reply.tool_calls.into_iter().map(call).collect();
+        message["tool_calls"] = reply.tool_calls.iter().map(answer::call).collect();
     }
     message
 }

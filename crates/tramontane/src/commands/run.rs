@@ -7,8 +7,8 @@ use crate::generate::Settings;
 use crate::grammar::Grammar;
 use crate::interrupt::Interrupt;
 use crate::load;
-use crate::sampling;
-use crate::screen::Screen;
+use crate::sampling::{self, Advice};
+use crate::screen::{Screen, Terminal, Thinking};
 use crate::vision::Eyes;
 use crate::words::{Conversation, Reading, Words};
 use anyhow::{Result, bail};
@@ -16,7 +16,7 @@ use chat::Prompt;
 use chat::format::parse::{Delta, Reply};
 use engine::{Engine, EngineConfig, KvMemory};
 use serde_json::json;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 /// Everything a reply needs, loaded once.
 pub struct Session {
@@ -28,6 +28,8 @@ pub struct Session {
     pub eyes: Option<Eyes>,
     /// How replies are generated.
     pub settings: Settings,
+    /// Sampling that its makers advise.
+    pub advice: Advice,
     /// Ctrl-C.
     pub interrupt: Interrupt,
     /// The context a conversation has.
@@ -66,18 +68,17 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
 }
 
-/// The prompt, if one is given or piped in.
+/// The prompt, if one is given. Without one the lines of stdin are the turns of a chat; a text to go on from is all of it.
 fn prompt(args: &RunArgs) -> Result<Option<String>> {
     match args.prompt.as_deref() {
         Some("-") => {}
         Some(text) => return Ok(Some(text.to_owned())),
-        None if io::stdin().is_terminal() && args.raw => bail!("--raw continues a text\nGive one"),
-        None if io::stdin().is_terminal() => return Ok(None),
-        None => {}
+        None if args.raw && io::stdin().is_terminal() => bail!("--raw continues a text\nGive one"),
+        None if args.raw => {}
+        None => return Ok(None),
     }
-    Ok(Some(
-        load::stdin("prompt")?.trim_end_matches('\n').to_owned(),
-    ))
+    let text = load::stdin("prompt")?;
+    Ok(Some(text.trim_end_matches('\n').to_owned()))
 }
 
 fn effort_name(effort: Effort) -> &'static str {
@@ -95,8 +96,9 @@ fn session(args: &RunArgs) -> Result<Session> {
     }
     let eyes = load::eyes(&args.model, &loaded, &words)?;
     let cache = load::cache_plan(&args.model, &loaded.transformer, 1)?;
+    let advice = sampling::advice(&loaded.checkpoint)?;
     let settings = Settings {
-        sampling: sampling::params(&args.sampling, &loaded.checkpoint, args.effort)?,
+        sampling: advice.merge(&args.sampling, args.effort),
         max_tokens: args.max_tokens,
         stop: args.stop.clone(),
         reading: match args.raw {
@@ -119,6 +121,7 @@ fn session(args: &RunArgs) -> Result<Session> {
         words,
         eyes,
         settings,
+        advice,
         interrupt: Interrupt::install()?,
         max_context: cache.max_context,
     })
@@ -138,50 +141,52 @@ fn one_reply(
         conversation.messages.push(attach::message(images, prompt));
         session.words.prompt(&conversation)?
     };
-    session.answer(args, &prompt, grammar)?;
+    let thinking = match (args.hide_thinking, args.show_thinking) {
+        (true, _) => Thinking::Hidden,
+        (false, true) => Thinking::Shown,
+        (false, false) if io::stdout().is_terminal() => Thinking::Shown,
+        (false, false) => Thinking::Hidden,
+    };
+    session.answer(args, &prompt, grammar, thinking)?;
     Ok(())
 }
 
 impl Session {
-    /// Generates the reply to `prompt`, held to `grammar`, shows it as it comes, and says what it cost.
+    /// Generates the reply to `prompt`, held to `grammar`, shows it as it comes or prints it as an object, and says what it
+    /// cost.
     pub fn answer(
         &self,
         args: &RunArgs,
         prompt: &Prompt,
         grammar: Option<Grammar>,
-    ) -> Result<Reply> {
-        let mut screen = Screen::new(shows_thinking(args));
-        let show = |delta: &Delta| screen.show(delta);
+        thinking: Thinking,
+    ) -> Result<(Reply, Cost)> {
+        if args.json {
+            let (reply, cost) = answer::reply(self, prompt, grammar, |_, _| Ok(()))?;
+            writeln!(io::stdout(), "{}", answer::object(&reply, &cost))?;
+            return Ok((reply, cost));
+        }
+        let mut screen = Screen::new(io::stdout(), Terminal::of_stdout(), thinking);
+        let show = |delta: &Delta, tokens| screen.show(delta, tokens);
         let (reply, cost) = answer::reply(self, prompt, grammar, show)?;
-        screen.end()?;
+        screen.end(cost.usage.generated_tokens)?;
         if !args.model.quiet {
             report(&cost);
         }
-        Ok(reply)
+        Ok((reply, cost))
     }
-}
-
-/// Thinking is shown on a terminal, unless told otherwise; into a pipe goes the answer alone.
-fn shows_thinking(args: &RunArgs) -> bool {
-    args.show_thinking || (!args.hide_thinking && io::stdout().is_terminal())
 }
 
 /// The line at the end: tokens, tokens a second, time to first token.
 fn report(cost: &Cost) {
     let usage = cost.usage;
-    let seconds = cost.decoding.as_secs_f64();
-    let later = usage.generated_tokens.saturating_sub(1);
-    let speed = if seconds > 0.0 {
-        later as f64 / seconds
-    } else {
-        0.0
-    };
     eprintln!(
-        "[{} prompt + {} tokens, {speed:.1} tokens/s, first token after {:.2} s, ended by {}, seed {}]",
+        "[{} prompt + {} tokens, {:.1} tokens/s, first token after {:.2} s, ended by {}, seed {}]",
         usage.prompt_tokens,
         usage.generated_tokens,
+        cost.speed(),
         cost.first_token.as_secs_f64(),
-        cost.ended,
+        cost.ended.words(),
         cost.seed
     );
 }

@@ -2,6 +2,8 @@
 
 use crate::support::{failure, fixture, root, stdout, tramontane};
 use serde_json::Value;
+use std::io::Write;
+use std::path::Path;
 
 fn json_lines(text: &str) -> Vec<Value> {
     text.lines()
@@ -161,11 +163,100 @@ fn inspect_says_what_was_found() {
         .sum();
     assert_eq!(total, shares);
     assert!(report["machine"]["bandwidth"].as_f64().unwrap() > 0.0);
+    assert!(report["kv_cache"]["contexts"][0]["verdict"].is_string());
     let text = stdout(&["inspect", "-m", &model], "");
     assert!(
-        text.contains("mapped from the files") && text.contains("KV cache"),
+        text.contains("mapped from the files") && text.contains("with the weights it fits"),
         "{text}"
     );
+}
+
+#[test]
+fn the_plan_has_every_published_form() {
+    let plan: Value = serde_json::from_str(&stdout(&["inspect", "--plan", "--json"], "")).unwrap();
+    let forms: Vec<&str> = plan["forms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|form| form["form"].as_str().unwrap())
+        .collect();
+    for form in ["Q4_K_M", "NVFP4", "FP8", "BF16"] {
+        assert!(forms.contains(&form), "{forms:?}");
+    }
+    assert!(plan["bandwidth"].as_f64().unwrap() > 0.0);
+    assert_eq!(plan["context"], 262_144);
+    let text = stdout(&["inspect", "--plan", "--ctx", "5000"], "");
+    assert!(text.contains("with 5000 tokens of context"), "{text}");
+    assert!(text.contains("5000 tokens 109.9 MiB"), "{text}");
+    assert!(failure(&["inspect", "--plan", "--tensors"], 2).contains("--tensors"));
+}
+
+/// A checkpoint larger than any machine's memory, most of it a hole in a file: nothing starts it by accident.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = std::env::temp_dir().join(format!("tramontane-vast-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    vast_checkpoint(&folder);
+    let model = folder.display().to_string();
+
+    for command in [
+        &["score", "--input", "-"][..],
+        &["bench", "--prompt", "1"],
+        &["serve", "--port", "0"],
+    ] {
+        let refused = failure(&[command, &["-m", &model]].concat(), 1);
+        for said in ["not enough memory: weights 1.6 TiB", "are free", "--force"] {
+            assert!(refused.contains(said), "{said} is not in: {refused}");
+        }
+    }
+    let text = stdout(&["inspect", "-m", &model], "");
+    assert!(text.contains("does not fit"), "{text}");
+    // It goes on, to the next thing that is wrong.
+    let forced = failure(
+        &["bench", "--force", "--prompt", "99999999", "-m", &model],
+        1,
+    );
+    assert!(
+        forced.contains("started by --force") && forced.contains("99999999"),
+        "{forced}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The tiny llama with feed-forwards of a billion columns.
+fn vast_checkpoint(folder: &Path) {
+    let tiny = fixture("llama-tiny");
+    let config = std::fs::read_to_string(Path::new(&tiny).join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    let narrow = config["intermediate_size"].clone();
+    let wide = 1_000_000_000u64;
+    config["intermediate_size"] = wide.into();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+
+    let weights = std::fs::read(Path::new(&tiny).join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&weights[8..8 + length]).unwrap();
+    let mut end = 0;
+    for (name, tensor) in header.as_object_mut().unwrap() {
+        if name == "__metadata__" {
+            continue;
+        }
+        let mut values = 1;
+        for size in tensor["shape"].as_array_mut().unwrap() {
+            if *size == narrow && name.contains("mlp") {
+                *size = wide.into();
+            }
+            values *= size.as_u64().unwrap();
+        }
+        tensor["data_offsets"] = serde_json::json!([end, end + 4 * values]);
+        end += 4 * values;
+    }
+    let header = header.to_string();
+    let mut file = std::fs::File::create(folder.join("model.safetensors")).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes())
+        .unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.set_len(8 + header.len() as u64 + end).unwrap();
 }
 
 #[test]
@@ -270,7 +361,6 @@ fn usage_errors_exit_with_2_and_failures_with_1() {
     assert!(failure(&[], 2).contains("Usage"));
     assert!(failure(&["run", "--no-such-flag"], 2).contains("--no-such-flag"));
     assert!(failure(&["score"], 2).contains("--input"));
-    assert!(failure(&["run", "hi"], 1).contains("-m"));
     assert!(failure(&["inspect", "-m", "no/such.gguf"], 1).contains("no/such.gguf"));
     assert!(failure(&["inspect", "-m", "owner/repo"], 1).contains("pull"));
     let model = fixture("mistral4-tiny-f32");
@@ -302,4 +392,44 @@ fn a_truncated_file_is_named_with_numbers() {
     std::fs::remove_file(&path).unwrap();
     assert!(message.contains(&path.display().to_string()), "{message}");
     assert!(message.chars().any(|c| c.is_ascii_digit()), "{message}");
+}
+
+/// Every command is in the completions of every shell, and has a page in the manual.
+#[test]
+fn completions_and_manual_know_every_command() {
+    let help = stdout(&["help"], "");
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let commands: Vec<&str> = list
+        .lines()
+        .take_while(|line| !line.trim().is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(
+        commands.contains(&"run") && commands.contains(&"man"),
+        "{help}"
+    );
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&["completions", shell], "");
+        for command in &commands {
+            assert!(script.contains(command), "{command} is not in {shell}'s");
+        }
+        assert!(script.contains("kv-type"), "{shell}");
+    }
+    assert!(failure(&["completions", "abacus"], 2).contains("abacus"));
+
+    let folder = std::env::temp_dir().join(format!("tramontane-man-{}", std::process::id()));
+    stdout(&["man", folder.to_str().unwrap()], "");
+    let main = std::fs::read_to_string(folder.join("tramontane.1")).unwrap();
+    assert_eq!(stdout(&["man"], ""), main);
+    for command in &commands {
+        assert!(
+            main.contains(&format!("tramontane\\-{command}(1)")),
+            "{command}: {main}"
+        );
+        let page = std::fs::read_to_string(folder.join(format!("tramontane-{command}.1")));
+        assert!(page.unwrap().contains(".SH SYNOPSIS"), "{command}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -12,3 +12,5 @@ mod quantize;
 mod smollm2;
 mod support;
 mod tekken;
+#[cfg(unix)]
+mod terminal;
