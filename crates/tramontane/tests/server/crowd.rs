@@ -47,7 +47,7 @@ impl Tally {
     }
 }
 
-/// Lets so many clients come again and again until it is over. `num_visits` counts along.
+/// Lets so many clients come again and again until it is over. `num_visits` counts those who were let in.
 pub fn come(
     address: &str,
     clients: usize,
@@ -62,9 +62,9 @@ pub fn come(
             }
             let seen = visit(address, number, round, &mut tally);
             *tally.seen.entry(seen).or_default() += 1;
-            num_visits.fetch_add(1, Ordering::SeqCst);
-            if seen == Seen::Full {
-                std::thread::sleep(REST);
+            match seen {
+                Seen::Full => std::thread::sleep(REST),
+                _ => drop(num_visits.fetch_add(1, Ordering::SeqCst)),
             }
         }
         tally

@@ -177,7 +177,7 @@ fn no_value_in_no_place_does_harm() {
             for (index, value) in VALUES
                 .iter()
                 .enumerate()
-                .filter(|(index, _)| (index / 2 + half.get()) % 2 == 0)
+                .filter(|(index, _)| (index / 2 + half.get()).is_multiple_of(2))
             {
                 let body = body.replace(&mark, value);
                 let headers = dialects[(number + index) % 2];
