@@ -129,7 +129,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let cpu = load::cpu(&args.model)?;
     let mut out = io::stdout().lock();
     if args.plan {
-        let plan = Plan::new(&args.model, &cpu)?;
+        let plan = Plan::new(&args.model, kernels::measure_bandwidth(&cpu))?;
         return match args.json {
             true => Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?),
             false => Ok(plan.print(&mut out)?),
@@ -139,7 +139,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let weights = checkpoint.load(&|_, _| {})?;
     let mut report = report(args, &checkpoint, &weights, &cpu)?;
     if args.model.model.is_none() {
-        report.plan = Some(Plan::new(&args.model, &cpu)?);
+        report.plan = Some(Plan::new(&args.model, report.machine.bandwidth)?);
     }
     if args.tensors {
         report.tensors = checkpoint

@@ -6,7 +6,7 @@ use crate::machine::{self, Memory};
 use crate::plan::forms::{FORMS, Form, RECOMMENDED_CONTEXT};
 use crate::plan::{self, Fit, start};
 use anyhow::{Result, bail};
-use kernels::{Cpu, KvType};
+use kernels::KvType;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -56,11 +56,11 @@ struct Line {
 }
 
 impl Plan {
-    /// For this machine.
+    /// For this machine, whose memory has been found to give so many bytes a second.
     ///
     /// # Errors
-    /// A cache type that this version does not have, or an instruction set that this machine does not have.
-    pub fn new(args: &ModelArgs, cpu: &Cpu) -> Result<Plan> {
+    /// A cache type that this version does not have.
+    pub fn new(args: &ModelArgs, bandwidth: f64) -> Result<Plan> {
         // The published forms are none of F32.
         let kv_type = match args.kv_type {
             Some(KvTypeArg::F32) => KvType::F32,
@@ -70,7 +70,6 @@ impl Plan {
             }
         };
         let context = args.ctx.unwrap_or(RECOMMENDED_CONTEXT);
-        let bandwidth = kernels::measure_bandwidth(cpu);
         Ok(Plan::of(machine::memory(), bandwidth, kv_type, context))
     }
 
