@@ -7,7 +7,7 @@ use crate::grammar::Grammar;
 use anyhow::{Result, bail};
 use chat::Prompt;
 use chat::format::parse::{Delta, FinishReason, Reply, TokenCounts, ToolCall};
-use engine::{Event, Usage};
+use engine::{Event, EventStream, Usage};
 use serde_json::{Value, json};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -130,12 +130,7 @@ pub fn reply(
     let mut ended = Ended::Interrupted;
     let start = Instant::now();
     let events = session.engine.submit(request)?;
-    while !session.interrupt.requested() {
-        let event = match events.recv_timeout(PATIENCE) {
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => bail!("the engine ended before the reply did"),
-            Ok(event) => event,
-        };
+    while let Some(event) = next(session, &events)? {
         if let Event::Token { .. } = event {
             first_token.get_or_insert_with(Instant::now);
             usage.generated_tokens += 1;
@@ -180,4 +175,16 @@ pub fn reply(
         ended,
     };
     Ok((whole.reply, cost))
+}
+
+/// Waits for the next event; none if Ctrl-C comes first.
+fn next(session: &Session, events: &EventStream) -> Result<Option<Event>> {
+    while !session.interrupt.requested() {
+        match events.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("the engine ended before the reply did"),
+            Ok(event) => return Ok(Some(event)),
+        }
+    }
+    Ok(None)
 }
