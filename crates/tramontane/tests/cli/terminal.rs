@@ -25,8 +25,9 @@ const UP: &str = "\x1b[A";
 fn scripted() -> String {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let folder =
-            std::env::temp_dir().join(format!("tramontane-scripted-{}", std::process::id()));
+        // Cargo's own folder for what tests leave behind.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripted");
+        let folder = folder.join(std::process::id().to_string());
         let script = root().join("crates/tramontane/tests/clients/scripted_model.py");
         let made = Command::new("python3").arg(script).arg(&folder).status();
         assert!(
