@@ -14,12 +14,16 @@ const FUNCTION_LINES: usize = 70;
 const ARCHITECTURE_LINES: usize = 250;
 
 /// Which crates of the workspace a crate may name in its manifest.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
     ("kernels", &[]),
     ("model", &["kernels"]),
     ("engine", &["model"]),
     ("chat", &[]),
-    ("tramontane", &["kernels", "model", "engine", "chat"]),
+    ("mini", &[]),
+    (
+        "tramontane",
+        &["kernels", "model", "engine", "chat", "mini"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -18,6 +18,7 @@ pub struct Bytes {
 enum Owner {
     Mapped(Mmap),
     Heap(Vec<u8>),
+    Program(&'static [u8]),
 }
 
 impl Bytes {
@@ -46,6 +47,14 @@ impl Bytes {
         })
     }
 
+    /// Bytes that are part of the program.
+    pub fn from_static(bytes: &'static [u8]) -> Bytes {
+        Bytes {
+            owner: Arc::new(Owner::Program(bytes)),
+            range: 0..bytes.len(),
+        }
+    }
+
     /// Number of bytes.
     pub fn len(&self) -> usize {
         self.range.len()
@@ -56,9 +65,9 @@ impl Bytes {
         self.range.is_empty()
     }
 
-    /// Whether they lie in a mapped file (and so cost no memory of our own).
+    /// Whether they lie in a mapped file, the program's own among them (and so cost no memory of our own).
     pub fn is_mapped(&self) -> bool {
-        matches!(*self.owner, Owner::Mapped(_))
+        matches!(*self.owner, Owner::Mapped(_) | Owner::Program(_))
     }
 
     /// The bytes.
@@ -66,6 +75,7 @@ impl Bytes {
         let all: &[u8] = match &*self.owner {
             Owner::Mapped(map) => map,
             Owner::Heap(vec) => vec,
+            Owner::Program(bytes) => bytes,
         };
         &all[self.range.clone()]
     }

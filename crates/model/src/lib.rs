@@ -20,7 +20,7 @@ mod weights;
 pub use batch::{Batch, BatchSequence, LogitRows, Output};
 pub use checkpoint::{
     Checkpoint, Gguf, GgufPair, GgufPlan, GgufValue, GgufVocabulary, Mix, PlannedTensor, Storage,
-    Tensor, TextFiles, VisionCheckpoint, open, open_mmproj, parse_safetensors,
+    Tensor, TextFile, TextFiles, VisionCheckpoint, open, open_mmproj, parse_safetensors,
 };
 pub use config::{
     AttentionConfig, Config, FeedForwardConfig, GqaConfig, MergerConfig, MlaConfig, MoeConfig,

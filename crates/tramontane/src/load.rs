@@ -8,15 +8,19 @@ use crate::vision::Eyes;
 use crate::words::Words;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kernels::{CacheLayout, Cpu, Format, Isa, KvType, PAGE_SIZE};
+use kernels::{Bytes, CacheLayout, Cpu, Format, Isa, KvType, PAGE_SIZE};
 use model::{
-    Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, Transformer, Vision,
-    VisionCheckpoint, Weights,
+    Checkpoint, Config, LanguageModel, Options, SoftmaxScale, Storage, TextFile, Transformer,
+    Vision, VisionCheckpoint, Weights,
 };
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Read, stderr};
 use std::path::Path;
 use std::sync::Arc;
+
+/// The name of the model that is part of the program.
+pub const BUILT_IN: &str = "mini";
 
 /// A model with its processor.
 pub struct Loaded {
@@ -30,11 +34,8 @@ pub struct Loaded {
 
 /// Opens the checkpoint a command names.
 pub fn checkpoint(args: &ModelArgs) -> Result<Checkpoint> {
-    let Some(path) = &args.model else {
-        bail!(
-            "no model given, and the built-in model `mini` is not part of this version yet\n\
-             Give one with -m: a Hugging Face directory or a .gguf file (`cargo xtask smollm2` fetches a small one)"
-        );
+    let Some(path) = named(args) else {
+        return built_in();
     };
     if let Some(found) = hub::resolve(path)? {
         return Ok(model::open(&found.path)?);
@@ -49,6 +50,24 @@ pub fn checkpoint(args: &ModelArgs) -> Result<Checkpoint> {
     Ok(model::open(path)?)
 }
 
+/// The model that was typed; none: the built-in one, which goes by its name too where nothing else does.
+pub fn named(args: &ModelArgs) -> Option<&Path> {
+    let typed = args.model.as_deref()?;
+    (typed != Path::new(BUILT_IN) || typed.exists()).then_some(typed)
+}
+
+/// The model that is part of the program.
+fn built_in() -> Result<Checkpoint> {
+    let weights = Bytes::from_static(mini::WEIGHTS);
+    let checkpoint = Checkpoint::from_safetensors(mini::CONFIG, &weights, Path::new(BUILT_IN))?;
+    let files = [
+        ("tekken.json", mini::TEKKEN),
+        ("generation_config.json", mini::GENERATION_CONFIG),
+    ];
+    let files = files.map(|(name, bytes)| (name, Bytes::from_static(bytes)));
+    Ok(checkpoint.with_text_files(files.into()))
+}
+
 /// The processor a command asks for.
 pub fn cpu(args: &ModelArgs) -> Result<Arc<Cpu>> {
     let isa = args.isa.as_deref().map(Isa::from_name).transpose()?;
@@ -60,7 +79,7 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     let checkpoint = checkpoint(args)?;
     let cpu = cpu(args)?;
     if !args.quiet {
-        announce(&checkpoint, &cpu);
+        announce(args, &checkpoint, &cpu);
     }
     plan::start::check(args, &checkpoint)?;
     let weights = weights(&checkpoint, args.quiet)?;
@@ -127,7 +146,7 @@ pub fn vision(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<Vision
 /// The vision tower that was pulled together with a .gguf file. Nobody asked for it by name: one that cannot be used is
 /// left out aloud, and text goes on.
 fn pulled_tower(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<VisionCheckpoint>> {
-    let found = args.model.as_deref().map(hub::resolve).transpose()?;
+    let found = named(args).map(hub::resolve).transpose()?;
     let Some(path) = found.flatten().and_then(|found| found.mmproj) else {
         return Ok(None);
     };
@@ -140,12 +159,16 @@ fn pulled_tower(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Option<Visi
     }
 }
 
-fn announce(checkpoint: &Checkpoint, cpu: &Cpu) {
+fn announce(args: &ModelArgs, checkpoint: &Checkpoint, cpu: &Cpu) {
     use kernels::Backend;
     let config = &checkpoint.config;
     let parameters = checkpoint.parameters();
+    let built_in = match named(args) {
+        None => format!("{BUILT_IN}, which is built in; "),
+        Some(_) => String::new(),
+    };
     eprintln!(
-        "{}: {} layers, {} parameters ({} active)",
+        "{built_in}{}: {} layers, {} parameters ({} active)",
         config.architecture,
         config.num_layers,
         count(parameters.total),
@@ -309,6 +332,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 pub fn json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
     serde_json::from_slice(&read(path)?)
         .with_context(|| format!("{}: expected {expected}", path.display()))
+}
+
+/// The bytes of a file beside the weights, or an error that says which.
+pub fn text(file: &TextFile) -> Result<Cow<'_, [u8]>> {
+    let bytes = file.read();
+    bytes.with_context(|| format!("cannot read {}", file.path().display()))
+}
+
+/// As [`json`], of a file beside the weights.
+pub fn text_json<T: DeserializeOwned>(file: &TextFile, expected: &str) -> Result<T> {
+    serde_json::from_slice(&text(file)?)
+        .with_context(|| format!("{}: expected {expected}", file.path().display()))
 }
 
 /// All of stdin, or an error that says what it was to be.

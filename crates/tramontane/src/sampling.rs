@@ -25,11 +25,11 @@ fn maker_temperature(effort: Option<Effort>) -> f32 {
     }
 }
 
-/// What the checkpoint advises. A file that does not ask for sampling only lists the library's defaults.
+/// What the checkpoint advises. A file that does not say whether to sample only lists the library's defaults.
 pub fn advice(checkpoint: &Checkpoint) -> Result<Advice> {
     let advice: Advice = match checkpoint.text_files().generation_config {
         None => Advice::default(),
-        Some(path) => load::json(&path, "settings of a generation")?,
+        Some(file) => load::text_json(&file, "settings of a generation")?,
     };
     Ok(advice.believed())
 }
@@ -38,7 +38,11 @@ impl Advice {
     fn believed(self) -> Self {
         match self.do_sample {
             Some(true) => self,
-            _ => Self::default(),
+            Some(false) => Self {
+                temperature: Some(0.0),
+                ..Self::default()
+            },
+            None => Self::default(),
         }
     }
 

@@ -20,10 +20,9 @@ use chat::tekken::{EffortSetting, ImageConfig, SpecialPolicy, Version};
 use chat::template::Template;
 use chat::vocabulary::{self, TokenizerConfig, Vocabulary};
 use chat::{ChatError, Prompt, Tekken, TokenId};
-use model::{Checkpoint, GgufVocabulary};
+use model::{Checkpoint, GgufVocabulary, TextFile};
 use other::Other;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub use hold::Hold;
@@ -60,8 +59,8 @@ impl Words {
     /// The text side of `checkpoint`: `tekken.json` first, then `tokenizer.json`, then the vocabulary inside a GGUF.
     pub fn of(checkpoint: &Checkpoint) -> Result<Words> {
         let files = checkpoint.text_files();
-        if let Some(path) = &files.tekken {
-            return Words::tekken(path);
+        if let Some(file) = &files.tekken {
+            return Words::tekken(file);
         }
         if let Some(fields) = checkpoint.vocabulary()? {
             let template = fields
@@ -75,24 +74,24 @@ impl Words {
                 template,
             })));
         }
-        let Some(path) = &files.tokenizer else {
+        let Some(file) = &files.tokenizer else {
             bail!(
                 "{} holds no vocabulary, and there is no tekken.json or tokenizer.json beside it\n\
                  Put one there; `score`, `bench` and `inspect` work without",
                 checkpoint.path.display()
             );
         };
+        let name = |file: &TextFile| file.path().display().to_string();
         let config = match &files.tokenizer_config {
-            Some(path) => {
-                TokenizerConfig::parse(&load::read(path)?).context(path.display().to_string())?
-            }
+            Some(file) => TokenizerConfig::parse(&load::text(file)?).with_context(|| name(file))?,
             None => TokenizerConfig::default(),
         };
-        let vocabulary = Vocabulary::from_tokenizer_json(&load::read(path)?, &config)
-            .with_context(|| path.display().to_string())?;
+        let vocabulary = Vocabulary::from_tokenizer_json(&load::text(file)?, &config)
+            .with_context(|| name(file))?;
         let source = match &files.chat_template {
-            Some(path) => {
-                Some(String::from_utf8(load::read(path)?).context(path.display().to_string())?)
+            Some(file) => {
+                let bytes = load::text(file)?.into_owned();
+                Some(String::from_utf8(bytes).with_context(|| name(file))?)
             }
             None => config.chat_template,
         };
@@ -104,8 +103,8 @@ impl Words {
     }
 
     /// The maker's protocol from a `tekken.json`.
-    pub fn tekken(path: &Path) -> Result<Words> {
-        let tekken = Arc::new(Tekken::from_json(&load::read(path)?, path)?);
+    pub fn tekken(file: &TextFile) -> Result<Words> {
+        let tekken = Arc::new(Tekken::from_json(&load::text(file)?, file.path())?);
         Ok(Words::Mistral(Mistral {
             tekken,
             grammars: OnceLock::new(),

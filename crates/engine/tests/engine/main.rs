@@ -4,6 +4,7 @@
 
 mod endings;
 mod invariance;
+mod mini;
 mod refusals;
 mod requests;
 mod soak;

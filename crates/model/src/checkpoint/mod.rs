@@ -10,12 +10,14 @@ mod safetensors;
 mod shards;
 mod take;
 mod tensor;
+mod text;
 mod vision;
 mod write;
 
 pub use gguf::{Gguf, GgufVocabulary, Value as GgufValue};
 pub use safetensors::parse_safetensors;
 pub use tensor::{Storage, Tensor};
+pub use text::{TextFile, TextFiles};
 pub use vision::{VisionCheckpoint, open_mmproj};
 pub use write::{GgufPair, GgufPlan, Mix, PlannedTensor};
 
@@ -44,21 +46,14 @@ pub struct Checkpoint {
     gguf: Option<Gguf>,
     /// The text of `config.json` and its path, if there is one.
     json: Option<(PathBuf, Vec<u8>)>,
+    beside: Beside,
 }
 
-/// Files beside the weights that say how to make and read text. None of them is opened here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TextFiles {
-    /// `tokenizer.json`
-    pub tokenizer: Option<PathBuf>,
-    /// `tokenizer_config.json`
-    pub tokenizer_config: Option<PathBuf>,
-    /// `tekken.json`
-    pub tekken: Option<PathBuf>,
-    /// `chat_template.jinja`
-    pub chat_template: Option<PathBuf>,
-    /// `generation_config.json`
-    pub generation_config: Option<PathBuf>,
+/// Where the files beside the weights are.
+#[derive(Clone, Debug)]
+enum Beside {
+    Directory(PathBuf),
+    Memory(Vec<(&'static str, Bytes)>),
 }
 
 /// Opens a Hugging Face directory or a GGUF file (a split one by its first part).
@@ -81,7 +76,9 @@ pub fn open(path: &Path) -> Result<Checkpoint, ModelError> {
         ));
     }
     let (gguf, files, tensors) = gguf::open_gguf(path)?;
-    Checkpoint::from_parts_of_gguf(gguf, files, tensors)
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let beside = Beside::Directory(directory.to_owned());
+    Checkpoint::from_parts_of_gguf(gguf, files, tensors, beside)
 }
 
 fn open_directory(directory: &Path) -> Result<Checkpoint, ModelError> {
@@ -94,7 +91,12 @@ fn open_directory(directory: &Path) -> Result<Checkpoint, ModelError> {
     let (files, tensors) = shards::open_shards(directory)?;
     let json = (config_path, text.as_slice().to_vec());
     Ok(Checkpoint::from_parts_of_directory(
-        config, directory, files, tensors, json,
+        config,
+        directory,
+        files,
+        tensors,
+        json,
+        Beside::Directory(directory.to_owned()),
     ))
 }
 
@@ -105,7 +107,8 @@ impl Checkpoint {
     pub fn from_gguf(file: Bytes, path: &Path) -> Result<Checkpoint, ModelError> {
         let gguf = Gguf::parse(file, path)?;
         let tensors = gguf.tensors().to_vec();
-        Checkpoint::from_parts_of_gguf(gguf, vec![path.to_owned()], tensors)
+        let beside = Beside::Memory(Vec::new());
+        Checkpoint::from_parts_of_gguf(gguf, vec![path.to_owned()], tensors, beside)
     }
 
     /// A checkpoint of a `config.json` and one safetensors file that are already in memory.
@@ -125,6 +128,7 @@ impl Checkpoint {
             vec![path.to_owned()],
             tensors,
             json,
+            Beside::Memory(Vec::new()),
         ))
     }
 
@@ -134,6 +138,7 @@ impl Checkpoint {
         files: Vec<PathBuf>,
         tensors: Vec<Tensor>,
         json: (PathBuf, Vec<u8>),
+        beside: Beside,
     ) -> Checkpoint {
         let has_head = names::HEADS
             .iter()
@@ -153,6 +158,7 @@ impl Checkpoint {
             form: Form::HuggingFace,
             gguf: None,
             json: Some(json),
+            beside,
         }
     }
 
@@ -160,6 +166,7 @@ impl Checkpoint {
         gguf: Gguf,
         files: Vec<PathBuf>,
         tensors: Vec<Tensor>,
+        beside: Beside,
     ) -> Result<Checkpoint, ModelError> {
         let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
         let facts = GgufFacts {
@@ -184,6 +191,7 @@ impl Checkpoint {
             form: Form::Gguf,
             gguf: Some(gguf),
             json: None,
+            beside,
         })
     }
 
@@ -216,17 +224,20 @@ impl Checkpoint {
 
     /// What lies beside the weights; a GGUF is asked for [`Checkpoint::vocabulary`] first.
     pub fn text_files(&self) -> TextFiles {
-        let directory = match self.form {
-            Form::HuggingFace => self.path.as_path(),
-            Form::Gguf => self.path.parent().unwrap_or(Path::new(".")),
-        };
-        let beside = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
-        TextFiles {
-            tokenizer: beside("tokenizer.json"),
-            tokenizer_config: beside("tokenizer_config.json"),
-            tekken: beside("tekken.json"),
-            chat_template: beside("chat_template.jinja"),
-            generation_config: beside("generation_config.json"),
+        TextFiles::find(|name| match &self.beside {
+            Beside::Directory(directory) => TextFile::on_disk(directory.join(name)),
+            Beside::Memory(files) => {
+                let (_, bytes) = files.iter().find(|(held, _)| *held == name)?;
+                Some(TextFile::in_memory(self.path.join(name), bytes.clone()))
+            }
+        })
+    }
+
+    /// The same checkpoint with `files`, by name, beside its weights, and no others.
+    pub fn with_text_files(self, files: Vec<(&'static str, Bytes)>) -> Checkpoint {
+        Checkpoint {
+            beside: Beside::Memory(files),
+            ..self
         }
     }
 

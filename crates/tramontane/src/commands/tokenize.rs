@@ -5,6 +5,7 @@ use crate::load;
 use crate::words::Words;
 use anyhow::{Context, Result, bail};
 use chat::{ChatError, Tekken};
+use model::TextFile;
 use serde::Deserialize;
 use serde_json::json;
 use std::fs::File;
@@ -58,14 +59,9 @@ pub fn run(args: &TokenizeArgs) -> Result<()> {
 
 /// The tokenizer of MODEL, which may be a directory that holds nothing but `tekken.json`.
 fn words(args: &TokenizeArgs) -> Result<Words> {
-    if let Some(path) = args
-        .model
-        .model
-        .as_ref()
-        .map(|model| model.join("tekken.json"))
-        && path.is_file()
-    {
-        return Words::tekken(&path);
+    let named = load::named(&args.model);
+    if let Some(file) = named.and_then(|model| TextFile::on_disk(model.join("tekken.json"))) {
+        return Words::tekken(&file);
     }
     Words::of(&load::checkpoint(&args.model)?)
 }

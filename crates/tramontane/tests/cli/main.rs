@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should say where; skips are said aloud"
 )]
 
+mod built_in;
 mod commands;
 mod images;
 mod mistral;

@@ -12,8 +12,6 @@ use kernels::PAGE_SIZE;
 use model::{Checkpoint, LanguageModel, Transformer};
 use std::path::Path;
 
-/// The model that is served when none is named.
-const BUILT_IN: &str = "mini";
 /// The architecture whose hosted names the server answers to.
 const ARCHITECTURE: &str = "mistral4";
 /// Names that clients of the hosted service use for it.
@@ -84,8 +82,8 @@ fn cache_plan(args: &ServeArgs, transformer: &Transformer) -> Result<CachePlan> 
 
 /// The checkpoint's own name, then aliases.
 fn names(args: &ServeArgs, checkpoint: &Checkpoint) -> Result<Vec<String>> {
-    let mut names = match &args.model.model {
-        None => vec![BUILT_IN.to_owned()],
+    let mut names = match load::named(&args.model) {
+        None => vec![load::BUILT_IN.to_owned()],
         Some(model) if hub::resolve(model)?.is_some() => hub_names(&model.display().to_string()),
         Some(_) => vec![own_name(&checkpoint.path)],
     };

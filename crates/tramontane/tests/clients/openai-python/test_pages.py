@@ -1,0 +1,10 @@
+"""What docs/clients.md tells people to write works."""
+
+import pytest
+
+from pages import examples, run
+
+
+@pytest.mark.parametrize("example", examples("openai"))
+def test_the_example_runs(example, capsys):
+    run(example, capsys)
