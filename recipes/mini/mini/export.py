@@ -125,7 +125,7 @@ def from_hf(tensors: dict[str, Tensor], c: Config) -> dict[str, Tensor]:
 def hf_config(c: Config, dtype: str) -> dict:
     """config.json. RoPE settings on which all engines agree: YaRN with factor 1 leaves the frequencies alone."""
     rope = {
-        "type": "yarn", "rope_type": "yarn", "rope_theta": c.rope_theta, "factor": 1.0, "original_max_position_embeddings": 8192,
+        "type": "yarn", "rope_type": "yarn", "rope_theta": c.rope_theta, "factor": 1.0, "original_max_position_embeddings": MAX_CONTEXT,
         "max_position_embeddings": MAX_CONTEXT, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 0.0, "attention_factor": 1.0,
         "llama_4_scaling_beta": 0.1, "partial_rotary_factor": c.qk_rope_head_dim / c.qk_head_dim,
     }  # fmt: skip
