@@ -4,6 +4,7 @@
 //! checks themselves are scripts in `crates/tramontane/tests/clients/`; this file only finds interpreters, starts the
 //! server, runs the rows and counts.
 
+use crate::python;
 use crate::server::{self, Server, finish};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -42,6 +43,8 @@ const CI: [&str; 6] = [
     "mistral-3",
     "frameworks",
 ];
+/// mistral-vibe needs 3.12.
+pub const PYTHON_MINOR: u32 = 12;
 const NUM_LANES: usize = 2;
 const SCRIPTS: &str = "crates/tramontane/tests/clients";
 const UV: &str = "uv==0.13.9";
@@ -70,7 +73,7 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
     let started = Instant::now();
     let home = root.join("target").join("clients");
     fs::create_dir_all(&home)?;
-    let python = find_python()?;
+    let python = python::find(PYTHON_MINOR)?;
     let binary = server::binary(root, "test")?;
     let model = match options.model.as_deref() {
         Some("scripted") => Some(scripted(root, &home, &python)?),
@@ -195,36 +198,6 @@ pub fn scripted(root: &Path, home: &Path, python: &Path) -> Result<String> {
     Ok(folder.display().to_string())
 }
 
-/// A Python of 3.12 or newer, as mistral-vibe needs; the one called `python3` may be older.
-pub fn find_python() -> Result<PathBuf> {
-    let mut candidates: Vec<PathBuf> = std::env::var_os("PYTHON")
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
-    candidates.extend(["python3", "python3.14", "python3.13", "python3.12"].map(PathBuf::from));
-    if let Some(home) = std::env::home_dir() {
-        let versions = fs::read_dir(home.join(".pyenv").join("versions"));
-        candidates.extend(
-            versions
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| Some(entry.ok()?.path().join("bin").join("python3"))),
-        );
-    }
-    let check = "import sys, ssl, venv; sys.exit(sys.version_info < (3, 12))";
-    let works = |python: &PathBuf| {
-        let mut command = Command::new(python);
-        command
-            .args(["-c", check])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    candidates.into_iter().find(works).context(
-        "no Python 3.12 or newer was found (python3, python3.12 to 3.14, ~/.pyenv/versions); install one, or set PYTHON to it",
-    )
-}
-
 /// Where the groups run and what they are told.
 struct Environment {
     scripts: PathBuf,
@@ -295,35 +268,26 @@ impl Environment {
         Ok(count.and_then(|digits| digits.parse().ok()).unwrap_or(0))
     }
 
-    /// The interpreter of a group's virtual environment, which is made again when its requirements change.
+    /// The interpreter of a group's virtual environment.
     fn virtual_environment(&self, name: &str) -> Result<PathBuf> {
         let place = self.home.join(name);
-        let python = place.join("bin").join("python");
         let requirements = self
             .scripts
             .join("requirements")
             .join(format!("{name}.txt"));
-        let wanted = fs::read_to_string(&requirements)
-            .with_context(|| requirements.display().to_string())?;
-        let stamp = place.join("requirements");
-        if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
-            return Ok(python);
-        }
-        let uv = self.uv()?;
-        finish(
-            Command::new(&uv)
-                .args(["venv", "--quiet", "--clear", "--python"])
-                .args([&self.python, &place]),
-        )?;
-        finish(
-            Command::new(&uv)
-                .args(["pip", "install", "--quiet", "--python"])
-                .arg(&python)
-                .arg("-r")
-                .arg(&requirements),
-        )?;
-        fs::write(stamp, wanted)?;
-        Ok(python)
+        python::environment(&place, &requirements, |interpreter| {
+            let uv = self.uv()?;
+            finish(
+                Command::new(&uv)
+                    .args(["venv", "--quiet", "--clear", "--python"])
+                    .args([&self.python, &place]),
+            )?;
+            finish(
+                Command::new(&uv)
+                    .args(["pip", "install", "--quiet", "--python"])
+                    .args([interpreter, Path::new("-r"), &requirements]),
+            )
+        })
     }
 
     /// uv installs ten times faster than pip; it comes from PyPI into an environment of its own.

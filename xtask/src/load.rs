@@ -1,11 +1,11 @@
 //! A crowd of clients on one server, for as long as one likes: the test of the same name, told by its environment.
 
 use crate::clients;
-use crate::server::finish;
+use crate::python;
+use crate::server::{cargo, finish};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// What may be set, the variable that tells the test, and what holds otherwise; an empty model is the test's own.
 const SETTINGS: [(&str, &str, &str); 3] = [
@@ -33,9 +33,9 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
     if model == "scripted" {
         let home = root.join("target").join("clients");
         fs::create_dir_all(&home)?;
-        *model = clients::scripted(root, &home, &clients::find_python()?)?;
+        *model = clients::scripted(root, &home, &python::find(clients::PYTHON_MINOR)?)?;
     }
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut command = cargo();
     command
         .args(["test", "-p", "tramontane", "--test", "server", TEST])
         .args(["--", "--exact", "--nocapture"])

@@ -6,6 +6,7 @@ mod eval_mini;
 mod golden;
 mod load;
 mod page;
+mod python;
 mod server;
 mod smollm2;
 mod tidy;

@@ -1,6 +1,7 @@
 //! Drives the chat page in a headless Chromium: `crates/tramontane/tests/page/`, in an environment of its own under
 //! `target/page/`. The checks are Python; this file finds interpreter and browser, builds, and runs them.
 
+use crate::python;
 use crate::server::{binary, finish};
 use anyhow::{Context, Result, bail};
 use std::env;
@@ -16,13 +17,8 @@ const BROWSERS: [&str; 4] = [
     "google-chrome",
     "google-chrome-stable",
 ];
-const PYTHONS: [&str; 5] = [
-    "python3",
-    "python3.14",
-    "python3.13",
-    "python3.12",
-    "python3.11",
-];
+/// The packages need 3.10.
+const PYTHON_MINOR: u32 = 10;
 
 /// The command line after `page`.
 #[derive(Default)]
@@ -39,7 +35,7 @@ struct Options {
 pub fn run(root: &Path, args: &[String]) -> Result<()> {
     let options = parse(args)?;
     let chromium = find_browser()?;
-    let python = find_python()?;
+    let python = python::find(PYTHON_MINOR)?;
     let home = root.join("target").join("page");
     fs::create_dir_all(&home)?;
     let interpreter = environment(root, &home, &python)?;
@@ -99,47 +95,21 @@ fn find_browser() -> Result<PathBuf> {
     )
 }
 
-/// The Python that PYTHON names, or the first that is new enough for the packages.
-fn find_python() -> Result<PathBuf> {
-    let given = env::var_os("PYTHON").map(PathBuf::from);
-    let installed = PYTHONS.iter().map(PathBuf::from);
-    let check = "import sys, ssl, venv; sys.exit(sys.version_info < (3, 10))";
-    let works = |python: &PathBuf| {
-        let mut command = Command::new(python);
-        command
-            .args(["-c", check])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    given.into_iter().chain(installed).find(works).context(
-        "no Python 3.10 or newer with venv was found; install one (Debian: apt-get install python3-venv), or set PYTHON \
-         to it",
-    )
-}
-
-/// The interpreter of the virtual environment, which is made again when the requirements change.
+/// The interpreter of the checks' environment.
 fn environment(root: &Path, home: &Path, python: &Path) -> Result<PathBuf> {
     let place = home.join("environment");
-    let interpreter = place.join("bin").join("python");
     let requirements = root.join(TESTS).join("requirements.txt");
-    let wanted =
-        fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
-    let stamp = place.join("requirements");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
-        return Ok(interpreter);
-    }
-    finish(
-        Command::new(python)
-            .args(["-m", "venv", "--clear"])
-            .arg(&place),
-    )?;
-    finish(
-        Command::new(&interpreter)
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(["--disable-pip-version-check", "-r"])
-            .arg(requirements),
-    )?;
-    fs::write(stamp, wanted)?;
-    Ok(interpreter)
+    python::environment(&place, &requirements, |interpreter| {
+        finish(
+            Command::new(python)
+                .args(["-m", "venv", "--clear"])
+                .arg(&place),
+        )?;
+        finish(
+            Command::new(interpreter)
+                .args(["-m", "pip", "install", "--quiet"])
+                .args(["--disable-pip-version-check", "-r"])
+                .arg(&requirements),
+        )
+    })
 }

@@ -16,9 +16,8 @@ pub fn binary(root: &Path, profile: &str) -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("TRAMONTANE_BIN") {
         return Ok(binary.into());
     }
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     finish(
-        command
+        cargo()
             .args(["build", "--profile", profile, "-p", "tramontane"])
             .current_dir(root),
     )?;
@@ -29,6 +28,11 @@ pub fn binary(root: &Path, profile: &str) -> Result<PathBuf> {
         "debug"
     };
     Ok(target.join(folder).join("tramontane"))
+}
+
+/// The cargo that runs this.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
 /// Runs a command to its end and fails if it does.
