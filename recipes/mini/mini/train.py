@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--curriculum", type=float, default=40e6, help="tokens over which the data move from easy to final")
     p.add_argument("--level", type=float, help="hold the data at this place between easy (0) and final (1)")
     p.add_argument("--decay", action="store_true", help="run the decay phase from the constant phase's state")
+    p.add_argument("--again", action="store_true", help="with --decay: from the decayed state, whose rate rises once more")
     p.add_argument("--decay-tokens", type=float, default=15e6)
     p.add_argument("--decay-minutes", type=float, help="instead of --decay-tokens")
     p.add_argument("--batch-tokens", type=int, default=4096, help="of one batch of one process")
@@ -308,12 +309,12 @@ def warm_up(trainer: Trainer) -> None:
 def begin(a: argparse.Namespace) -> tuple[Config, state.Progress, dict | None]:
     """Configuration, place and f32 tensors to begin with."""
     if a.decay or a.resume:
-        names = ("decay.pt", "constant.pt") if a.decay and a.resume else ("constant.pt",)
+        names = ("decay.pt",) if a.again else ("decay.pt", "constant.pt") if a.decay and a.resume else ("constant.pt",)
         path = next((a.state / n for n in names if (a.state / n).exists()), None)
         if path is None:
-            sys.exit(f"no state in {a.state}: expected {' or '.join(names)}; begin without --resume and --decay")
+            sys.exit(f"no state in {a.state}: expected {' or '.join(names)}; begin without --resume, --decay and --again")
         c, p, tensors = state.load(path)
-        if a.decay and p.phase == "constant":
+        if a.decay and (a.again or p.phase == "constant"):
             p.phase, p.decay_from = "decay", {"tokens": p.tokens, "seconds": p.seconds, "step": p.step}
         return c, p, tensors
     if (a.state / "constant.pt").exists():
