@@ -2,8 +2,9 @@
 
 use crate::KernelError;
 use crate::memory::Bytes;
-use crate::quant::Format;
+use crate::quant::{Format, order};
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// A weight matrix `[rows, cols]` (`[out, in]`), row-major, in one storage format. Cheap to clone: the bytes are shared.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     data: Bytes,
+    /// The same weights in the order that products read (`quant/order.rs`), once a backend has made it.
+    interleaved: Arc<OnceLock<Bytes>>,
     rounds_activations: bool,
 }
 
@@ -40,6 +43,7 @@ impl Matrix {
             rows,
             cols,
             data,
+            interleaved: Arc::default(),
             rounds_activations: false,
         })
     }
@@ -82,7 +86,28 @@ impl Matrix {
         &self.bytes()[row * row_bytes..][..row_bytes]
     }
 
-    /// All bytes.
+    /// The rows interleaved, if a backend made them so.
+    pub(crate) fn interleaved(&self) -> Option<&[u8]> {
+        self.interleaved.get().map(Bytes::as_slice)
+    }
+
+    /// Bytes of the interleaved rows, if nobody has made them yet and products would read them.
+    pub(crate) fn interleaved_len_to_make(&self) -> Option<usize> {
+        let wanted = order::can_interleave(self.format, self.cols) && self.rows > 0;
+        (wanted && !self.rounds_activations && self.interleaved.get().is_none())
+            .then(|| order::interleaved_len(self.rows, self.row_bytes()))
+    }
+
+    /// Keeps the interleaved rows, for all clones of this matrix; the file's own bytes are let go until someone reads
+    /// them again.
+    pub(crate) fn keep_interleaved(&self, bytes: Bytes) {
+        debug_assert_eq!(Some(bytes.len()), self.interleaved_len_to_make());
+        // Whoever came first made the same bytes.
+        let _ = self.interleaved.set(bytes);
+        self.data.let_go();
+    }
+
+    /// All bytes, in the file's order.
     pub fn bytes(&self) -> &[u8] {
         self.data.as_slice()
     }
@@ -101,6 +126,7 @@ impl Matrix {
         Matrix {
             rows: range.len(),
             data,
+            interleaved: Arc::default(),
             ..*self
         }
     }

@@ -1,11 +1,14 @@
 //! Bytes and where they live: files mapped read-only, or buffers of our own. Sharing is by reference count.
 
 use crate::KernelError;
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+
+/// From this size on, memory of our own is asked for in huge pages.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A shared, immutable run of bytes: part of a mapped file or of a buffer. Cloning and slicing copy nothing.
 #[derive(Clone, Debug)]
@@ -17,6 +20,7 @@ pub struct Bytes {
 #[derive(Debug)]
 enum Owner {
     Mapped(Mmap),
+    Anonymous(Mmap),
     Heap(Vec<u8>),
     Program(&'static [u8]),
 }
@@ -55,6 +59,40 @@ impl Bytes {
         }
     }
 
+    /// `len` bytes that `fill` writes: in huge pages where the system grants them, if there are many. `fill` gets them
+    /// zeroed.
+    ///
+    /// Errors: the memory cannot be had.
+    pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> std::io::Result<Bytes> {
+        if len < HUGE_PAGE {
+            let mut bytes = vec![0; len];
+            fill(&mut bytes);
+            return Ok(Bytes::from(bytes));
+        }
+        let mut map = MmapMut::map_anon(len)?;
+        // A wish: without it the same bytes take more time to reach.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        fill(&mut map);
+        let map = map.make_read_only()?;
+        Ok(Bytes {
+            owner: Arc::new(Owner::Anonymous(map)),
+            range: 0..len,
+        })
+    }
+
+    /// Lets go of the memory of a mapped file's bytes, if these are some: a later read fetches them again.
+    pub(crate) fn let_go(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &*self.owner {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the mapping is of a file and never written, so pages that are dropped come back with the same
+            // contents.
+            // Errors leave the pages where they are.
+            let _ = unsafe { map.unchecked_advise_range(advice, self.range.start, self.len()) };
+        }
+    }
+
     /// Number of bytes.
     pub fn len(&self) -> usize {
         self.range.len()
@@ -73,7 +111,7 @@ impl Bytes {
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         let all: &[u8] = match &*self.owner {
-            Owner::Mapped(map) => map,
+            Owner::Mapped(map) | Owner::Anonymous(map) => map,
             Owner::Heap(vec) => vec,
             Owner::Program(bytes) => bytes,
         };

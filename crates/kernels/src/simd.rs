@@ -264,19 +264,4 @@ impl<'a> Lanes<'a> {
         }
         chunks
     }
-
-    /// The f16 at `offset` of each lane.
-    #[inline(always)]
-    pub fn halves<S: Simd>(&self, simd: S, offset: usize) -> S::F {
-        let mut gathered = [0u8; 32];
-        for (to, from) in gathered
-            .as_chunks_mut::<2>()
-            .0
-            .iter_mut()
-            .zip(self.at::<2>(offset))
-        {
-            *to = *from;
-        }
-        simd.halves(&gathered)
-    }
 }

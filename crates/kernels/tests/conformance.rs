@@ -14,7 +14,7 @@ use kernels::{
 };
 use support::{
     ACTIVATIONS, Activations, Random, WEIGHTS, Weights, activations, assert_same, candidates,
-    random_rows, weights,
+    random_rows, unused, weights,
 };
 
 /// Products: `[in, out]` of each family. Row counts are tried on all of them.
@@ -36,7 +36,7 @@ const PLAIN_SHAPES: [(usize, usize); 7] = [
     (288, 17),
     (576, 31),
 ];
-const ROWS: [usize; 7] = [1, 2, 3, 5, 16, 17, 33];
+const ROWS: [usize; 8] = [1, 2, 3, 4, 5, 16, 17, 33];
 
 fn shapes(format: Format) -> &'static [(usize, usize)] {
     match format.block_values() {
@@ -51,7 +51,9 @@ fn project(backend: &dyn Backend, x: &Rows, weights: &[&Matrix]) -> Vec<Vec<f32>
         .iter()
         .map(|w| backend.rows(x.rows(), w.rows()))
         .collect();
-    backend.project(x, weights, &mut outs.iter_mut().collect::<Vec<_>>());
+    let weights: Vec<Matrix> = weights.iter().copied().map(unused).collect();
+    let weights: Vec<&Matrix> = weights.iter().collect();
+    backend.project(x, &weights, &mut outs.iter_mut().collect::<Vec<_>>());
     outs.iter().map(|out| backend.download(out)).collect()
 }
 
@@ -163,6 +165,7 @@ fn products_of_heads() {
             let x = random_rows(&Reference, rows, from.end() + 2, &mut random);
             let run = |backend: &dyn Backend| {
                 let mut out = backend.upload(rows, to.end() + 1, &vec![7.0; rows * (to.end() + 1)]);
+                let w: Vec<Matrix> = w.iter().map(unused).collect();
                 backend.project_heads(&x, from, &w, &mut out, to);
                 backend.download(&out)
             };

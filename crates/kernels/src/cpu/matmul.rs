@@ -11,6 +11,7 @@ mod plain;
 use super::isa::Unit;
 use super::operand::Operand;
 use crate::matrix::Matrix;
+use crate::quant::order::Interleaved;
 use crate::quant::tile::Tile;
 use crate::quant::{Format, with_block_format};
 use crate::simd::Lanes;
@@ -21,6 +22,10 @@ use std::marker::PhantomData;
 
 /// Weight rows of one product.
 pub(crate) const GROUP: usize = 16;
+
+/// How far ahead of the bytes at work interleaved weights are asked for. (Measured on one row from memory: without it 49
+/// GB/s of Q4_K and 17 of Q6_K, 4 KiB ahead 45 and 32, 16 KiB ahead 70 and 45.)
+const AHEAD: usize = 16 << 10;
 
 /// Where weights are unpacked; contents mean nothing between products.
 pub(crate) struct Tiles {
@@ -90,6 +95,8 @@ pub(super) struct Weights<'a> {
     row_bytes: usize,
     /// Where each row begins.
     starts: [usize; GROUP],
+    /// The whole matrix interleaved, if it is, from these rows on.
+    interleaved: Option<&'a [u8]>,
 }
 
 impl<'a> Weights<'a> {
@@ -101,7 +108,24 @@ impl<'a> Weights<'a> {
             cols: weight.cols(),
             row_bytes,
             starts: std::array::from_fn(|lane| row(lane) * row_bytes),
+            interleaved: weight
+                .interleaved()
+                .map(|bytes| &bytes[first_row * row_bytes..]),
         }
+    }
+
+    /// Bytes `offset..offset + len` of these rows, interleaved, and as many bytes that lie some way ahead in memory.
+    #[inline(always)]
+    fn interleaved_part(
+        &self,
+        bytes: &'a [u8],
+        offset: usize,
+        len: usize,
+    ) -> (Interleaved<'a>, &'a [u8]) {
+        let (first, len) = (offset * GROUP, len * GROUP);
+        let ahead = first + AHEAD;
+        let ahead = bytes.get(ahead..ahead + len).unwrap_or(&[]);
+        (Interleaved(&bytes[first..][..len]), ahead)
     }
 
     #[inline(always)]

@@ -9,23 +9,26 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod bandwidth;
 mod elementwise;
 mod feed_forward;
 pub(crate) mod flush;
 mod full_attention;
+mod interleave;
 mod isa;
 mod matmul;
 mod meet;
 mod operand;
+mod probe;
 mod products;
 mod rounded;
 mod scalar;
 mod shared;
 mod threads;
 
-pub use bandwidth::measure_bandwidth;
 pub use isa::Isa;
+pub use probe::{
+    Arithmetic, Probe, measure_bandwidth, measure_dot_rate, probe_bandwidth, probe_dot_rate,
+};
 
 use crate::KernelError;
 use crate::backend::{
@@ -43,6 +46,7 @@ use operand::{Forms, Operand};
 use products::Product;
 use shared::Shared;
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 use threads::Threads;
 
 /// Values that one task of an elementwise operation should at least have: some 10 µs of work.
@@ -53,6 +57,8 @@ pub struct Cpu {
     isa: Isa,
     unit: Unit,
     threads: Threads,
+    /// Bytes of weights that may still be copied into the order that products read.
+    room: AtomicU64,
 }
 
 impl Cpu {
@@ -67,7 +73,17 @@ impl Cpu {
             isa,
             unit,
             threads: Threads::new(threads),
+            room: AtomicU64::new(u64::MAX),
         })
+    }
+
+    /// The same backend, but at most this many bytes of weights are copied into the order that products read best; the
+    /// rest are read in the order of their file, which is slower and gives the same bits. (Not said: no limit.)
+    pub fn interleaving_at_most(self, bytes: u64) -> Cpu {
+        Cpu {
+            room: AtomicU64::new(bytes),
+            ..self
+        }
     }
 
     /// The instruction set in use.

@@ -7,6 +7,7 @@ use super::isa::Unit;
 use super::shared::Shared;
 use super::threads::Threads;
 use crate::float::split_bf16;
+use crate::math::ROUNDER;
 use crate::quant::tile::TILE_VALUES;
 use crate::quant::{Format, Scheme};
 use crate::reference::product::{
@@ -142,38 +143,49 @@ impl QuantizedBlock {
 
     /// The definition is `reference::product::quantize`; `N` activations share a scale.
     #[inline(always)]
-    fn fill<const N: usize>(&mut self, x: &[f32; TILE_VALUES]) {
-        *self = QuantizedBlock::ZERO;
-        let scales = self.scales.chunks_exact_mut(N / SCALED_ACTIVATIONS);
-        let parts = self.quants.as_chunks_mut::<N>().0.iter_mut();
-        for ((x, quants), scales) in x.as_chunks::<N>().0.iter().zip(parts).zip(scales) {
-            let mut largest = [0u32; 16];
-            for x in x.as_chunks::<16>().0 {
-                for (largest, x) in largest.iter_mut().zip(x) {
-                    *largest = (*largest).max(x.to_bits() & 0x7fff_ffff);
-                }
-            }
-            let largest = f32::from_bits(largest.into_iter().fold(0, u32::max));
-            if !largest.is_finite() {
-                scales.fill(f32::NAN);
-            } else if largest >= SMALLEST_ACTIVATION {
-                scales.fill(largest / 127.0);
-                let inverse = 127.0 / largest;
-                for (quant, x) in quants.iter_mut().zip(x) {
-                    *quant = (x * inverse).round_ties_even() as i32 as u8;
-                }
+    fn fill<S: Simd, const N: usize>(&mut self, simd: S, x: &[f32; TILE_VALUES]) {
+        let mut rounded = [simd.splat(0.0); TILE_VALUES / 16];
+        let runs = x.as_chunks::<N>().0.iter().enumerate();
+        for (run, x) in runs {
+            let (scale, inverse) = scale_of(simd, x);
+            let first = run * (N / SCALED_ACTIVATIONS);
+            self.scales[first..first + N / SCALED_ACTIVATIONS].fill(scale);
+            for (c, x) in x.as_chunks::<16>().0.iter().enumerate() {
+                let at = run * (N / 16) + c;
+                rounded[at] = self.round(simd, x, inverse, at);
             }
         }
+        let mut sums = [0.0; 16];
+        simd.store(simd.sums(rounded), &mut sums);
+        // Sums of small integers, exact in f32.
+        self.sums_16 = sums.map(|sum| sum as i32);
         self.add_up();
     }
 
-    /// Fills the sums from the quants.
+    /// Sixteen quants, from value `16 at` on; returned as f32.
+    #[inline(always)]
+    fn round<S: Simd>(&mut self, simd: S, x: &[f32; 16], inverse: f32, at: usize) -> S::F {
+        let rounder = simd.splat(ROUNDER);
+        // No inverse: zeros, whatever x is.
+        let x = if inverse == 0.0 {
+            simd.splat(0.0)
+        } else {
+            simd.mul(simd.load(x), simd.splat(inverse))
+        };
+        // Adding the rounder rounds to an integer, ties to even, and leaves its lowest byte in the sum's.
+        let shifted = simd.add(x, rounder);
+        let mut lanes = [0; 16];
+        simd.istore(simd.bits(shifted), &mut lanes);
+        let quants = &mut self.quants.as_chunks_mut::<16>().0[at];
+        for (quant, lane) in quants.iter_mut().zip(lanes) {
+            *quant = lane as u8;
+        }
+        simd.sub(shifted, rounder)
+    }
+
+    /// Fills the other sums from the sums of 16.
     #[inline(always)]
     fn add_up(&mut self) {
-        let sixteens = self.quants.as_chunks::<16>().0;
-        for (sum, quants) in self.sums_16.iter_mut().zip(sixteens) {
-            *sum = quants.iter().map(|&quant| i32::from(quant as i8)).sum();
-        }
         for (sum, pair) in self.sums_32.iter_mut().zip(self.sums_16.as_chunks::<2>().0) {
             *sum = pair[0] + pair[1];
         }
@@ -187,6 +199,32 @@ impl QuantizedBlock {
         {
             *pair = sums[0] & 0xffff | sums[1] << 16;
         }
+    }
+}
+
+/// The scale of some activations and its inverse, which is 0 where all quants are.
+#[inline(always)]
+fn scale_of<S: Simd, const N: usize>(simd: S, x: &[f32; N]) -> (f32, f32) {
+    let (zero, mask) = (simd.splat(0.0), simd.isplat(i32::MAX));
+    let (mut largest, mut finite) = (zero, zero);
+    for x in x.as_chunks::<16>().0 {
+        let x = simd.load(x);
+        largest = simd.larger(simd.from_bits(simd.and(simd.bits(x), mask)), largest);
+        // 0 times anything finite stays 0.
+        finite = simd.fma(x, zero, finite);
+    }
+    let mut lanes = [0.0; 16];
+    simd.store(largest, &mut lanes);
+    let mut most = 0.0;
+    for lane in lanes {
+        most = if lane > most { lane } else { most };
+    }
+    if simd.sum(finite) != 0.0 {
+        (f32::NAN, 0.0)
+    } else if most < SMALLEST_ACTIVATION {
+        (0.0, 0.0)
+    } else {
+        (most / 127.0, 127.0 / most)
     }
 }
 
@@ -220,7 +258,7 @@ impl Kernel for Prepare<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let (row, num_rows) = (self.rows[self.r], self.rows.len());
         if self.forms.scaled || self.forms.super_blocks {
             for (b, x) in row.chunks(TILE_VALUES).enumerate() {
@@ -231,12 +269,12 @@ impl Kernel for Prepare<'_, '_> {
                     // SAFETY: each row is prepared by one task (`Operand::new` deals them out), and entries
                     // `b · num_rows + r` of different rows differ.
                     let block = unsafe { self.scaled.slice(at, 1) };
-                    block[0].fill::<SCALED_ACTIVATIONS>(&whole);
+                    block[0].fill::<S, SCALED_ACTIVATIONS>(simd, &whole);
                 }
                 if self.forms.super_blocks {
                     // SAFETY: as above.
                     let block = unsafe { self.super_blocks.slice(at, 1) };
-                    block[0].fill::<SUPER_ACTIVATIONS>(&whole);
+                    block[0].fill::<S, SUPER_ACTIVATIONS>(simd, &whole);
                 }
             }
         }

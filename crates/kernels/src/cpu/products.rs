@@ -53,6 +53,10 @@ impl Cpu {
         products: &[Product],
         place: impl Fn(usize, usize, usize, &[f32]) + Sync,
     ) {
+        for product in products {
+            self.interleave(product.weight);
+            product.up.into_iter().for_each(|up| self.interleave(up));
+        }
         let tasks = self.tasks(products);
         self.threads
             .run_with(tasks.len(), Workspace::new, |workspace, task| {

@@ -10,6 +10,7 @@ mod bf16;
 mod f16;
 mod f32;
 mod fit;
+pub(crate) mod order;
 pub(crate) mod q4_0;
 pub(crate) mod q4_1;
 pub(crate) mod q4_k;

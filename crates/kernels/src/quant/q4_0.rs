@@ -1,9 +1,10 @@
 //! Q4_0: 32 values a block: an f16 scale, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
 //! `x = d · (q − 8)`.
 
-use super::tile::{Tile, Tiled, nibbles, store};
+use super::order::SixteenRows;
+use super::tile::{Tile, Tiled, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q4_0",
@@ -51,14 +52,17 @@ pub(crate) struct Q4_0;
 impl Tiled for Q4_0 {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = false;
+    type Span<I: Copy> = [I; 8];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile) {
         for g in 0..groups {
-            let at = g * SPEC.bytes;
-            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
-            let quants = nibbles(simd, simd.transpose(lanes.at(at + 2)));
-            store(simd, quants, tile, 8 * g);
+            simd.store(rows.halves(simd, g * SPEC.bytes), &mut tile.scales[g]);
         }
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 8] {
+        nibbles(simd, rows.words(simd, s * SPEC.bytes + 2))
     }
 }

@@ -1,10 +1,11 @@
 //! Q4_1: 32 values a block: f16 scale and minimum, 16 bytes of 4-bit quants (value `i` low, value `16 + i` high).
 //! `x = d · q + min`.
 
+use super::order::SixteenRows;
 use super::q4_0::pack_nibbles;
-use super::tile::{Tile, Tiled, nibbles, store};
+use super::tile::{Tile, Tiled, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q4_1",
@@ -47,15 +48,31 @@ pub(crate) struct Q4_1;
 impl Tiled for Q4_1 {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = false;
+    type Span<I: Copy> = [I; 8];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
-        for g in 0..groups {
-            let at = g * SPEC.bytes;
-            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
-            simd.store(lanes.halves(simd, at + 2), &mut tile.mins[g]);
-            let quants = nibbles(simd, simd.transpose(lanes.at(at + 4)));
-            store(simd, quants, tile, 8 * g);
-        }
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile) {
+        scales_and_mins(simd, rows, SPEC.bytes, groups, tile);
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 8] {
+        nibbles(simd, rows.words(simd, s * SPEC.bytes + 4))
+    }
+}
+
+/// The f16 scale and minimum that blocks of Q4_1 and Q5_1 begin with.
+#[inline(always)]
+pub(super) fn scales_and_mins<S: Simd, R: SixteenRows>(
+    simd: S,
+    rows: R,
+    block_bytes: usize,
+    groups: usize,
+    tile: &mut Tile,
+) {
+    for g in 0..groups {
+        let at = g * block_bytes;
+        simd.store(rows.halves(simd, at), &mut tile.scales[g]);
+        simd.store(rows.halves(simd, at + 2), &mut tile.mins[g]);
     }
 }

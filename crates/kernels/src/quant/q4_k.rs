@@ -1,9 +1,10 @@
 //! Q4_K: 256 values a block in 8 groups of 32: f16 `d` and `dmin`, 12 bytes of 6-bit scales and minima, 128 bytes of
 //! 4-bit quants (each 32 bytes: one group low, the next high). `x = d · scale · q − dmin · min`.
 
-use super::tile::{Tile, Tiled, nibbles, store};
+use super::order::SixteenRows;
+use super::tile::{Tile, Tiled, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q4_K",
@@ -84,27 +85,27 @@ pub(crate) struct Q4K;
 impl Tiled for Q4K {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = true;
+    type Span<I: Copy> = [I; 16];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
-        load_head(simd, lanes, tile);
-        for pair in 0..4 {
-            for half in 0..2 {
-                let bytes = simd.transpose(lanes.at(16 + 32 * pair + 16 * half));
-                let [a, b, c, d, e, f, g, h] = nibbles(simd, bytes);
-                store(simd, [a, b, c, d], tile, 16 * pair + 4 * half);
-                store(simd, [e, f, g, h], tile, 16 * pair + 8 + 4 * half);
-            }
-        }
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, _groups: usize, tile: &mut Tile) {
+        load_head(simd, rows, tile);
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 16] {
+        let [a, b, c, d, i, j, k, l] = nibbles(simd, rows.words(simd, 16 + 32 * s));
+        let [e, f, g, h, m, n, o, p] = nibbles(simd, rows.words(simd, 32 + 32 * s));
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 }
 
 /// [`unpack_head`] for sixteen rows: the same bits, four groups to a word.
 #[inline(always)]
-pub(super) fn load_head<S: Simd>(simd: S, lanes: &Lanes, tile: &mut Tile) {
-    simd.store(lanes.halves(simd, 0), &mut tile.d);
-    simd.store(lanes.halves(simd, 2), &mut tile.min);
-    let [_, scales, mins, high] = simd.transpose(lanes.at(0));
+pub(super) fn load_head<S: Simd, R: SixteenRows>(simd: S, rows: R, tile: &mut Tile) {
+    simd.store(rows.halves(simd, 0), &mut tile.d);
+    simd.store(rows.halves(simd, 2), &mut tile.min);
+    let [_, scales, mins, high] = rows.words(simd, 0);
     let (six, four) = (simd.isplat(0x3f3f_3f3f), simd.isplat(0x0f0f_0f0f));
     let (two, byte) = (simd.isplat(0x3030_3030), simd.isplat(0xff));
     let scales = [

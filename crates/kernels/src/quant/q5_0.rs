@@ -1,10 +1,11 @@
 //! Q5_0: 32 values a block: an f16 scale, 32 fifth bits, 16 bytes of low nibbles (value `i` low, value `16 + i` high).
 //! `x = d · (q − 16)`.
 
+use super::order::SixteenRows;
 use super::q4_0::pack_nibbles;
-use super::tile::{Tile, Tiled, add_fifth_bits, nibbles, store, words};
+use super::tile::{Tile, Tiled, add_fifth_bits, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q5_0",
@@ -60,15 +61,19 @@ pub(crate) struct Q5_0;
 impl Tiled for Q5_0 {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = false;
+    type Span<I: Copy> = [I; 8];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile) {
         for g in 0..groups {
-            let at = g * SPEC.bytes;
-            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
-            let mut quants = nibbles(simd, simd.transpose(lanes.at(at + 6)));
-            add_fifth_bits(simd, words(simd, lanes, at + 2), &mut quants);
-            store(simd, quants, tile, 8 * g);
+            simd.store(rows.halves(simd, g * SPEC.bytes), &mut tile.scales[g]);
         }
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 8] {
+        let at = s * SPEC.bytes;
+        let quants = nibbles(simd, rows.words(simd, at + 6));
+        add_fifth_bits(simd, rows.word(simd, at + 2), quants)
     }
 }

@@ -1,9 +1,11 @@
 //! Q5_1: 32 values a block: f16 scale and minimum, then fifth bits and nibbles as in Q5_0. `x = d · q + min`.
 
+use super::order::SixteenRows;
+use super::q4_1::scales_and_mins;
 use super::q5_0::{pack_quants, unpack_quants};
-use super::tile::{Tile, Tiled, add_fifth_bits, nibbles, store, words};
+use super::tile::{Tile, Tiled, add_fifth_bits, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q5_1",
@@ -43,16 +45,17 @@ pub(crate) struct Q5_1;
 impl Tiled for Q5_1 {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = false;
+    type Span<I: Copy> = [I; 8];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
-        for g in 0..groups {
-            let at = g * SPEC.bytes;
-            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
-            simd.store(lanes.halves(simd, at + 2), &mut tile.mins[g]);
-            let mut quants = nibbles(simd, simd.transpose(lanes.at(at + 8)));
-            add_fifth_bits(simd, words(simd, lanes, at + 4), &mut quants);
-            store(simd, quants, tile, 8 * g);
-        }
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile) {
+        scales_and_mins(simd, rows, SPEC.bytes, groups, tile);
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 8] {
+        let at = s * SPEC.bytes;
+        let quants = nibbles(simd, rows.words(simd, at + 8));
+        add_fifth_bits(simd, rows.word(simd, at + 4), quants)
     }
 }

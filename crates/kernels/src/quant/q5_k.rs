@@ -1,9 +1,10 @@
 //! Q5_K: as Q4_K, with 32 bytes of fifth bits before the nibbles (bit `g` of byte `i`: value `i` of group `g`).
 
+use super::order::SixteenRows;
 use super::q4_k::{load_head, pack_head, unpack_head};
-use super::tile::{Tile, Tiled, nibbles, store};
+use super::tile::{Tile, Tiled, nibbles};
 use super::{Block, BlockScheme, Scheme, Spec, fit};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q5_K",
@@ -57,24 +58,27 @@ pub(crate) struct Q5K;
 impl Tiled for Q5K {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = true;
+    type Span<I: Copy> = [I; 16];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
-        load_head(simd, lanes, tile);
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, _groups: usize, tile: &mut Tile) {
+        load_head(simd, rows, tile);
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 16] {
         let bit = simd.isplat(0x1010_1010);
+        let mut quants = [bit; 16];
         for half in 0..2 {
-            let fifth = simd.transpose(lanes.at(16 + 16 * half));
-            for pair in 0..4 {
-                let bytes = simd.transpose(lanes.at(48 + 32 * pair + 16 * half));
-                let quants = nibbles(simd, bytes);
-                for c in 0..4 {
-                    let bits = simd.shr(fifth[c], 2 * pair as u32);
-                    let low = simd.or(quants[c], simd.and(simd.shl(bits, 4), bit));
-                    let high = simd.or(quants[4 + c], simd.and(simd.shl(bits, 3), bit));
-                    store(simd, [low], tile, 16 * pair + 4 * half + c);
-                    store(simd, [high], tile, 16 * pair + 8 + 4 * half + c);
-                }
+            let fifth = rows.words(simd, 16 + 16 * half);
+            let nibbles = nibbles(simd, rows.words(simd, 48 + 32 * s + 16 * half));
+            for c in 0..4 {
+                let bits = simd.shr(fifth[c], 2 * s as u32);
+                let (low, high) = (simd.shl(bits, 4), simd.shl(bits, 3));
+                quants[4 * half + c] = simd.or(nibbles[c], simd.and(low, bit));
+                quants[8 + 4 * half + c] = simd.or(nibbles[4 + c], simd.and(high, bit));
             }
         }
+        quants
     }
 }

@@ -4,9 +4,10 @@
 //! Each half of 128 values has 64 bytes of nibbles (values 0..64 low, 64..128 high) and 32 bytes of pairs (values
 //! 0..32 in the lowest two bits, 32..64 in the next, and so on).
 
-use super::tile::{Tile, Tiled, store};
+use super::order::SixteenRows;
+use super::tile::{Tile, Tiled};
 use super::{Block, BlockScheme, Scheme, Spec, fit, half_at, put_half};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q6_K",
@@ -61,37 +62,45 @@ pub(crate) struct Q6K;
 impl Tiled for Q6K {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = true;
+    type Span<I: Copy> = [I; 16];
+
+    /// A span is a quarter of each half: 16 values 32 apart, four times.
+    #[inline(always)]
+    fn group(s: usize, i: usize) -> usize {
+        8 * (s / 2) + s % 2 + 2 * i
+    }
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, _groups: usize, tile: &mut Tile) {
-        simd.store(lanes.halves(simd, 208), &mut tile.d);
-        for (c, four) in simd.transpose(lanes.at(192)).into_iter().enumerate() {
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, _groups: usize, tile: &mut Tile) {
+        simd.store(rows.halves(simd, 208), &mut tile.d);
+        for (c, four) in rows.words(simd, 192).into_iter().enumerate() {
             for b in 0..4 {
                 let scale = simd.sra(simd.shl(four, 24 - 8 * b as u32), 24);
                 simd.istore(scale, &mut tile.integer_scales[4 * c + b]);
             }
         }
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 16] {
         let (nibble, pair) = (simd.isplat(0x0f0f_0f0f), simd.isplat(0x3030_3030));
-        for half in 0..2 {
-            for quarter in 0..2 {
-                let pairs = simd.transpose(lanes.at(128 + 32 * half + 16 * quarter));
-                let first = simd.transpose(lanes.at(64 * half + 16 * quarter));
-                let second = simd.transpose(lanes.at(64 * half + 32 + 16 * quarter));
-                for c in 0..4 {
-                    let (p, a, b) = (pairs[c], first[c], second[c]);
-                    let at = 32 * half + 4 * quarter + c;
-                    let parts = [
-                        (a, simd.shl(p, 4)),
-                        (b, simd.shl(p, 2)),
-                        (simd.shr(a, 4), p),
-                        (simd.shr(b, 4), simd.shr(p, 2)),
-                    ];
-                    for (i, (n, p)) in parts.into_iter().enumerate() {
-                        let quants = simd.or(simd.and(n, nibble), simd.and(p, pair));
-                        store(simd, [quants], tile, at + 8 * i);
-                    }
-                }
+        let (half, quarter) = (s / 2, s % 2);
+        let pairs = rows.words(simd, 128 + 32 * half + 16 * quarter);
+        let first = rows.words(simd, 64 * half + 16 * quarter);
+        let second = rows.words(simd, 64 * half + 32 + 16 * quarter);
+        let mut quants = [nibble; 16];
+        for c in 0..4 {
+            let (p, a, b) = (pairs[c], first[c], second[c]);
+            let parts = [
+                (a, simd.shl(p, 4)),
+                (b, simd.shl(p, 2)),
+                (simd.shr(a, 4), p),
+                (simd.shr(b, 4), simd.shr(p, 2)),
+            ];
+            for (i, (n, p)) in parts.into_iter().enumerate() {
+                quants[4 * i + c] = simd.or(simd.and(n, nibble), simd.and(p, pair));
             }
         }
+        quants
     }
 }

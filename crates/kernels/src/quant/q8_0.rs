@@ -2,10 +2,11 @@
 //!
 //! The quants are offset by 128 when unpacked, so that they are never negative.
 
-use super::tile::{Tile, Tiled, store};
+use super::order::SixteenRows;
+use super::tile::{Tile, Tiled};
 use super::{Block, BlockScheme, Scheme, Spec, half_at, put_half};
 use crate::float::{f16_to_f32, f32_to_f16};
-use crate::simd::{Lanes, Simd};
+use crate::simd::Simd;
 
 pub(super) const SPEC: Spec = Spec {
     name: "Q8_0",
@@ -58,23 +59,24 @@ pub(crate) struct Q8_0;
 impl Tiled for Q8_0 {
     const SCHEME: &'static BlockScheme = &SCHEME;
     const SUPER: bool = false;
+    type Span<I: Copy> = [I; 8];
 
     #[inline(always)]
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile) {
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile) {
         for g in 0..groups {
-            let at = g * SPEC.bytes;
-            simd.store(lanes.halves(simd, at), &mut tile.scales[g]);
-            let sign = simd.isplat(i32::from_ne_bytes([0x80; 4]));
-            for half in 0..2 {
-                let [a, b, c, d] = simd.transpose(lanes.at(at + 2 + 16 * half));
-                let quants = [
-                    simd.xor(a, sign),
-                    simd.xor(b, sign),
-                    simd.xor(c, sign),
-                    simd.xor(d, sign),
-                ];
-                store(simd, quants, tile, 8 * g + 4 * half);
-            }
+            simd.store(rows.halves(simd, g * SPEC.bytes), &mut tile.scales[g]);
         }
+    }
+
+    #[inline(always)]
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> [S::I; 8] {
+        let sign = simd.isplat(i32::from_ne_bytes([0x80; 4]));
+        let [a, b, c, d] = rows.words(simd, s * SPEC.bytes + 2);
+        let [e, f, g, h] = rows.words(simd, s * SPEC.bytes + 18);
+        let mut quants = [a, b, c, d, e, f, g, h];
+        for quants in &mut quants {
+            *quants = simd.xor(*quants, sign);
+        }
+        quants
     }
 }

@@ -1,9 +1,11 @@
 //! Sixteen weight rows by one activation block, unpacked so that each lane holds a row: what fast products read.
 //!
-//! Each format fills the tile from its own bytes ([`Tiled`]); the products (`cpu/matmul.rs`) see no bytes.
+//! Each format unpacks its own bytes ([`Tiled`]), wherever they lie ([`SixteenRows`]); the products (`cpu/matmul.rs`)
+//! see no bytes.
 
 use super::BlockScheme;
-use crate::simd::{Lanes, Simd};
+use super::order::SixteenRows;
+use crate::simd::Simd;
 
 /// Values of a row in a tile: those that share an activation scale.
 pub(crate) const TILE_VALUES: usize = 256;
@@ -11,7 +13,8 @@ pub(crate) const TILE_VALUES: usize = 256;
 /// The tile. What a format has no use for stays as it is.
 #[repr(align(64))]
 pub(crate) struct Tile {
-    /// `quants[c]`: lane = row, its four bytes = the stored quants of values `4c..4c + 4`.
+    /// `quants[c]`: lane = row, its four bytes = the stored quants of values `4c..4c + 4`. Products that need the quants
+    /// of a tile once take them from [`Tiled::span`] instead.
     pub quants: [[i32; 16]; TILE_VALUES / 4],
     /// Scaled formats: the f16 scales of each group of 32.
     pub scales: [[f32; 16]; 8],
@@ -41,15 +44,48 @@ impl Tile {
     }
 }
 
-/// A format with blocks, as tiles.
+/// A format with blocks, as tiles. `rows` below are, of each row, the bytes of `groups` blocks of 32 values, or of one
+/// super-block.
 pub(crate) trait Tiled {
     /// Its scheme in the table.
     const SCHEME: &'static BlockScheme;
     /// Whether a block is a super-block of 256.
     const SUPER: bool;
+    /// Four values of each row a word; what is unpacked at once: some whole groups.
+    type Span<I: Copy>: AsRef<[I]>;
+    /// Words of a span.
+    const SPAN: usize = if Self::SUPER { 16 } else { 8 };
+    /// Words of a group.
+    const WORDS: usize = Self::SCHEME.group / 4;
 
-    /// Fills `tile` from `lanes`: of each row, the bytes of `groups` blocks of 32 values, or of one super-block.
-    fn load<S: Simd>(simd: S, lanes: &Lanes, groups: usize, tile: &mut Tile);
+    /// The group that run `i` of span `s` holds.
+    #[inline(always)]
+    fn group(s: usize, i: usize) -> usize {
+        s * (Self::SPAN / Self::WORDS) + i
+    }
+
+    /// Fills the tile's scales and minima.
+    fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, groups: usize, tile: &mut Tile);
+
+    /// The stored quants of span `s`.
+    fn span<S: Simd, R: SixteenRows>(simd: S, rows: R, s: usize) -> Self::Span<S::I>;
+}
+
+impl Tile {
+    /// Unpacks everything.
+    #[inline(always)]
+    pub fn fill<S: Simd, T: Tiled, R: SixteenRows>(&mut self, simd: S, rows: R, groups: usize) {
+        T::head(simd, rows, groups, self);
+        for s in 0..groups * T::WORDS / T::SPAN {
+            let span = T::span(simd, rows, s);
+            for (i, run) in span.as_ref().chunks_exact(T::WORDS).enumerate() {
+                let first = T::group(s, i) * T::WORDS;
+                for (quants, out) in run.iter().zip(&mut self.quants[first..first + T::WORDS]) {
+                    simd.istore(*quants, out);
+                }
+            }
+        }
+    }
 }
 
 /// Sixteen bytes of nibbles a lane: values `0..16` are the low ones, `16..32` the high.
@@ -71,7 +107,7 @@ pub(super) fn nibbles<S: Simd>(simd: S, bytes: [S::I; 4]) -> [S::I; 8] {
 
 /// Adds bit `i` of each lane's word to value `i` as its fifth bit.
 #[inline(always)]
-pub(super) fn add_fifth_bits<S: Simd>(simd: S, word: S::I, quants: &mut [S::I; 8]) {
+pub(super) fn add_fifth_bits<S: Simd>(simd: S, word: S::I, mut quants: [S::I; 8]) -> [S::I; 8] {
     for (c, quants) in quants.iter_mut().enumerate() {
         let four = simd.and(simd.shr(word, 4 * c as u32), simd.isplat(0xf));
         // Copies 7 bits apart: bit i of the four comes to lie at bit 8i, and no two meet.
@@ -79,27 +115,5 @@ pub(super) fn add_fifth_bits<S: Simd>(simd: S, word: S::I, quants: &mut [S::I; 8
         let bits = simd.and(spread, simd.isplat(0x0101_0101));
         *quants = simd.or(*quants, simd.shl(bits, 4));
     }
-}
-
-/// The little-endian word at `offset` of each lane.
-#[inline(always)]
-pub(super) fn words<S: Simd>(simd: S, lanes: &Lanes, offset: usize) -> S::I {
-    let mut gathered = [0; 16];
-    for (to, from) in gathered.iter_mut().zip(lanes.at::<4>(offset)) {
-        *to = i32::from_le_bytes(*from);
-    }
-    simd.iload(&gathered)
-}
-
-/// Stores vectors `first..` of the tile's quants.
-#[inline(always)]
-pub(super) fn store<S: Simd, const N: usize>(
-    simd: S,
-    quants: [S::I; N],
-    tile: &mut Tile,
-    first: usize,
-) {
-    for (quants, out) in quants.into_iter().zip(&mut tile.quants[first..first + N]) {
-        simd.istore(quants, out);
-    }
+    quants
 }

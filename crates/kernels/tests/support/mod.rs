@@ -191,8 +191,17 @@ pub fn candidates() -> Vec<Candidate> {
             let name = format!("{}, {threads} threads", isa.name());
             all.push(Candidate { name, cpu });
         }
+        let cpu = Cpu::new(Some(isa), Some(2)).unwrap();
+        let cpu = cpu.interleaving_at_most(0);
+        let name = format!("{}, weights in the file's order", isa.name());
+        all.push(Candidate { name, cpu });
     }
     all
+}
+
+/// The same weights as nobody has used them yet.
+pub fn unused(w: &Matrix) -> Matrix {
+    w.slice_rows(0..w.rows())
 }
 
 /// Panics unless `x` and `y` are the same bits; all NaN are one.

@@ -2,6 +2,7 @@
 
 use super::super::operand::{Operand, QuantizedBlock};
 use super::{GROUP, Weights};
+use crate::quant::order::SixteenRows;
 use crate::quant::tile::{TILE_VALUES, Tile, Tiled};
 use crate::simd::{Kernel, Simd};
 use std::marker::PhantomData;
@@ -24,39 +25,107 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
         let Weights {
             cols, row_bytes, ..
         } = self.weights;
-        let rows_bytes = self.weights.lanes();
+        let lanes = self.weights.lanes();
         let tile_bytes = row_bytes * TILE_VALUES / cols;
         let tile = self.tile;
         self.out.fill([0.0; GROUP]);
         for b in 0..cols.div_ceil(TILE_VALUES) {
-            let lanes = rows_bytes.part(b * tile_bytes, tile_bytes);
-            simd.prefetch(self.weights.next_group(b * tile_bytes, lanes.len()));
-            let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / 32;
-            T::load(simd, &lanes, groups, tile);
+            let (offset, len) = (b * tile_bytes, tile_bytes.min(row_bytes - b * tile_bytes));
+            let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / T::SCHEME.group;
             let x = self.operand.quantized(T::SUPER, b);
-            let (rows, rest) = self.rows.as_chunks::<4>();
-            let (outs, rest_outs) = self.out.as_chunks_mut::<4>();
-            for (rows, out) in rows.iter().zip(outs) {
-                let [a, b, c, d] = *rows;
-                let [a, b, c, d] = [
-                    &x[a as usize],
-                    &x[b as usize],
-                    &x[c as usize],
-                    &x[d as usize],
-                ];
-                if S::WIDE {
-                    meet::<S, T, 4>(simd, tile, groups, [a, b, c, d], out);
-                } else {
-                    let (first, second) = out.split_at_mut(2);
-                    meet::<S, T, 2>(simd, tile, groups, [a, b], first);
-                    meet::<S, T, 2>(simd, tile, groups, [c, d], second);
+            let Some(bytes) = self.weights.interleaved else {
+                simd.prefetch(self.weights.next_group(offset, len));
+                tile.fill::<S, T, _>(simd, lanes.part(offset, len), groups);
+                tile_meets_rows::<S, T>(simd, tile, groups, x, self.rows, self.out);
+                continue;
+            };
+            let (part, ahead) = self.weights.interleaved_part(bytes, offset, len);
+            match (self.rows, &mut *self.out) {
+                ([a], out) => {
+                    let x = [&x[*a as usize]];
+                    span_by_span::<S, T, _, 1>(simd, part, ahead, tile, groups, x, out);
                 }
-            }
-            for (r, out) in rest.iter().zip(rest_outs.chunks_exact_mut(1)) {
-                meet::<S, T, 1>(simd, tile, groups, [&x[*r as usize]], out);
+                ([a, b], out) => {
+                    let x = [&x[*a as usize], &x[*b as usize]];
+                    span_by_span::<S, T, _, 2>(simd, part, ahead, tile, groups, x, out);
+                }
+                ([a, b, c, d], out) if S::WIDE => {
+                    let x = [
+                        &x[*a as usize],
+                        &x[*b as usize],
+                        &x[*c as usize],
+                        &x[*d as usize],
+                    ];
+                    span_by_span::<S, T, _, 4>(simd, part, ahead, tile, groups, x, out);
+                }
+                (rows, out) => {
+                    simd.prefetch(ahead);
+                    tile.fill::<S, T, _>(simd, part, groups);
+                    tile_meets_rows::<S, T>(simd, tile, groups, x, rows, out);
+                }
             }
         }
     }
+}
+
+/// A full tile meets any number of rows.
+#[inline(always)]
+fn tile_meets_rows<S: Simd, T: Tiled>(
+    simd: S,
+    tile: &Tile,
+    groups: usize,
+    x: &[QuantizedBlock],
+    rows: &[u32],
+    out: &mut [[f32; GROUP]],
+) {
+    let (rows, rest) = rows.as_chunks::<4>();
+    let (outs, rest_outs) = out.as_chunks_mut::<4>();
+    for (rows, out) in rows.iter().zip(outs) {
+        let [a, b, c, d] = *rows;
+        let [a, b, c, d] = [
+            &x[a as usize],
+            &x[b as usize],
+            &x[c as usize],
+            &x[d as usize],
+        ];
+        if S::WIDE {
+            meet::<S, T, 4>(simd, tile, groups, [a, b, c, d], out);
+        } else {
+            let (first, second) = out.split_at_mut(2);
+            meet::<S, T, 2>(simd, tile, groups, [a, b], first);
+            meet::<S, T, 2>(simd, tile, groups, [c, d], second);
+        }
+    }
+    for (r, out) in rest.iter().zip(rest_outs.chunks_exact_mut(1)) {
+        meet::<S, T, 1>(simd, tile, groups, [&x[*r as usize]], out);
+    }
+}
+
+/// `M` rows that meet the weights as they are unpacked, in registers. `ahead` is asked for meanwhile.
+#[inline(always)]
+fn span_by_span<S: Simd, T: Tiled, R: SixteenRows, const M: usize>(
+    simd: S,
+    rows: R,
+    ahead: &[u8],
+    tile: &mut Tile,
+    groups: usize,
+    x: [&QuantizedBlock; M],
+    out: &mut [[f32; GROUP]],
+) {
+    T::head(simd, rows, groups, tile);
+    let mut sums = Sums::<S, T, M>::load(simd, out);
+    let spans = groups * T::WORDS / T::SPAN;
+    let ahead_a_span = ahead.len() / spans.max(1);
+    for s in 0..spans {
+        simd.prefetch(&ahead[s * ahead_a_span..][..ahead_a_span]);
+        let span = T::span(simd, rows, s);
+        for (i, run) in span.as_ref().chunks_exact(T::WORDS).enumerate() {
+            let g = T::group(s, i);
+            let dots = group_dots::<S, T, _, M>(simd, Unpacked::<S>(run), g, x);
+            sums.add(tile, g, dots, x);
+        }
+    }
+    sums.finish(tile, x, out);
 }
 
 /// A tile meets `M` rows of activations: `out[m] += ...`, one activation block's share.
@@ -68,26 +137,54 @@ fn meet<S: Simd, T: Tiled, const M: usize>(
     x: [&QuantizedBlock; M],
     out: &mut [[f32; GROUP]],
 ) {
-    if T::SUPER {
-        meet_super::<S, T, M>(simd, tile, x, out);
-    } else {
-        meet_scaled::<S, T, M>(simd, tile, groups, x, out);
+    let mut sums = Sums::<S, T, M>::load(simd, out);
+    for g in 0..groups {
+        let run = &tile.quants[g * T::WORDS..][..T::WORDS];
+        let dots = group_dots::<S, T, _, M>(simd, InTile(run), g, x);
+        sums.add(tile, g, dots, x);
+    }
+    sums.finish(tile, x, out);
+}
+
+/// The quants of a group, four values of each row a word.
+trait Run<S: Simd>: Copy {
+    fn word(self, simd: S, c: usize) -> S::I;
+}
+
+/// In registers.
+#[derive(Clone, Copy)]
+struct Unpacked<'a, S: Simd>(&'a [S::I]);
+
+impl<S: Simd> Run<S> for Unpacked<'_, S> {
+    #[inline(always)]
+    fn word(self, _: S, c: usize) -> S::I {
+        self.0[c]
+    }
+}
+
+/// In a tile.
+#[derive(Clone, Copy)]
+struct InTile<'a>(&'a [[i32; GROUP]]);
+
+impl<S: Simd> Run<S> for InTile<'_> {
+    #[inline(always)]
+    fn word(self, simd: S, c: usize) -> S::I {
+        simd.iload(&self.0[c])
     }
 }
 
 /// The exact dot products of group `g` with the stored quants' offset taken off.
 #[inline(always)]
-fn group_dots<S: Simd, T: Tiled, const M: usize>(
+fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
     simd: S,
-    tile: &Tile,
+    run: Q,
     g: usize,
     x: [&QuantizedBlock; M],
 ) -> [S::I; M] {
-    let words = T::SCHEME.group / 4;
     let mut dots = [simd.isplat(0); M];
     if T::SCHEME.offset != 0 {
         for m in 0..M {
-            let sum = if words == 8 {
+            let sum = if T::WORDS == 8 {
                 x[m].sums_32[g]
             } else {
                 x[m].sums_16[g]
@@ -95,10 +192,11 @@ fn group_dots<S: Simd, T: Tiled, const M: usize>(
             dots[m] = simd.isplat(-T::SCHEME.offset * sum);
         }
     }
-    for c in g * words..(g + 1) * words {
-        let w = simd.iload(&tile.quants[c]);
+    for c in 0..T::WORDS {
+        let w = run.word(simd, c);
         for m in 0..M {
-            let a = simd.isplat(i32::from_le_bytes(x[m].quants.as_chunks::<4>().0[c]));
+            let quants = x[m].quants.as_chunks::<4>().0[g * T::WORDS + c];
+            let a = simd.isplat(i32::from_le_bytes(quants));
             dots[m] = if T::SCHEME.offset == 128 {
                 simd.dot8(dots[m], w, a)
             } else {
@@ -109,62 +207,71 @@ fn group_dots<S: Simd, T: Tiled, const M: usize>(
     dots
 }
 
-#[inline(always)]
-fn meet_scaled<S: Simd, T: Tiled, const M: usize>(
+/// What `M` rows have summed up so far, by the definition of the format's family.
+struct Sums<S: Simd, T, const M: usize> {
     simd: S,
-    tile: &Tile,
-    groups: usize,
-    x: [&QuantizedBlock; M],
-    out: &mut [[f32; GROUP]],
-) {
-    let mut acc = [simd.splat(0.0); M];
-    for m in 0..M {
-        acc[m] = simd.load(&out[m]);
-    }
-    for g in 0..groups {
-        let dots = group_dots::<S, T, M>(simd, tile, g, x);
-        let scale = simd.load(&tile.scales[g]);
-        for m in 0..M {
-            let of_x = simd.splat(x[m].scales[g]);
-            acc[m] = simd.fma(scale, simd.mul(of_x, simd.to_f32(dots[m])), acc[m]);
-            if T::SCHEME.has_min {
-                let sum = simd.splat(x[m].scaled_sums_32[g]);
-                acc[m] = simd.fma(simd.load(&tile.mins[g]), sum, acc[m]);
-            }
-        }
-    }
-    for m in 0..M {
-        simd.store(acc[m], &mut out[m]);
-    }
+    /// Results so far.
+    acc: [S::F; M],
+    /// Super-blocks: the block's exact sum so far.
+    scaled: [S::I; M],
+    format: PhantomData<T>,
 }
 
-#[inline(always)]
-fn meet_super<S: Simd, T: Tiled, const M: usize>(
-    simd: S,
-    tile: &Tile,
-    x: [&QuantizedBlock; M],
-    out: &mut [[f32; GROUP]],
-) {
-    let mut scaled = [simd.isplat(0); M];
-    for g in 0..TILE_VALUES / T::SCHEME.group {
-        let dots = group_dots::<S, T, M>(simd, tile, g, x);
-        let scale = simd.iload(&tile.integer_scales[g]);
+impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
+    #[inline(always)]
+    fn load(simd: S, out: &[[f32; GROUP]]) -> Self {
+        let mut acc = [simd.splat(0.0); M];
         for m in 0..M {
-            scaled[m] = simd.iadd(scaled[m], simd.imul(scale, dots[m]));
+            acc[m] = simd.load(&out[m]);
+        }
+        Sums {
+            simd,
+            acc,
+            scaled: [simd.isplat(0); M],
+            format: PhantomData,
         }
     }
-    let d = simd.load(&tile.d);
-    for m in 0..M {
-        let scale = simd.mul(d, simd.splat(x[m].scales[0]));
-        let mut acc = simd.fma(scale, simd.to_f32(scaled[m]), simd.load(&out[m]));
-        if T::SCHEME.has_min {
-            let mut minima = simd.isplat(0);
-            for (mins, sums) in tile.integer_min_pairs.iter().zip(x[m].sum_pairs) {
-                minima = simd.dot16(minima, simd.iload(mins), simd.isplat(sums));
+
+    /// Adds the exact dots of group `g`.
+    #[inline(always)]
+    fn add(&mut self, tile: &Tile, g: usize, dots: [S::I; M], x: [&QuantizedBlock; M]) {
+        let simd = self.simd;
+        if T::SUPER {
+            let scale = simd.iload(&tile.integer_scales[g]);
+            for m in 0..M {
+                self.scaled[m] = simd.iadd(self.scaled[m], simd.imul(scale, dots[m]));
             }
-            let factor = simd.mul(simd.load(&tile.min), simd.splat(-x[m].scales[0]));
-            acc = simd.fma(factor, simd.to_f32(minima), acc);
+            return;
         }
-        simd.store(acc, &mut out[m]);
+        let scale = simd.load(&tile.scales[g]);
+        for m in 0..M {
+            let scaled = simd.mul(simd.splat(x[m].scales[g]), simd.to_f32(dots[m]));
+            self.acc[m] = simd.fma(scale, scaled, self.acc[m]);
+            if T::SCHEME.has_min {
+                let sum = simd.splat(x[m].scaled_sums_32[g]);
+                self.acc[m] = simd.fma(simd.load(&tile.mins[g]), sum, self.acc[m]);
+            }
+        }
+    }
+
+    /// After the last group: super-blocks join the results.
+    #[inline(always)]
+    fn finish(self, tile: &Tile, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
+        let (simd, mut acc) = (self.simd, self.acc);
+        for m in 0..M {
+            if T::SUPER {
+                let scale = simd.mul(simd.load(&tile.d), simd.splat(x[m].scales[0]));
+                acc[m] = simd.fma(scale, simd.to_f32(self.scaled[m]), acc[m]);
+            }
+            if T::SUPER && T::SCHEME.has_min {
+                let mut minima = simd.isplat(0);
+                for (mins, sums) in tile.integer_min_pairs.iter().zip(x[m].sum_pairs) {
+                    minima = simd.dot16(minima, simd.iload(mins), simd.isplat(sums));
+                }
+                let factor = simd.mul(simd.load(&tile.min), simd.splat(-x[m].scales[0]));
+                acc[m] = simd.fma(factor, simd.to_f32(minima), acc[m]);
+            }
+            simd.store(acc[m], &mut out[m]);
+        }
     }
 }
