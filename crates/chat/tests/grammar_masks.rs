@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chat::format::grammar::constraint::{GrammarConstraint, Grammars};
-use chat::format::grammar::{GrammarRequest, ResponseFormat, ToolChoice, render};
+use chat::format::grammar::{Beside, GrammarRequest, ResponseFormat, ToolChoice, render};
 use chat::format::parse::{Reply, ReplyParser};
 use chat::json::{self, Value};
 use chat::message::Tool;
@@ -62,6 +62,7 @@ impl Case {
             tool_choice: self.tool_choice.clone(),
             parallel_tool_calls: self.parallel_tool_calls,
             response_format: self.response_format.clone(),
+            beside: Beside::Anything,
         }
     }
 }
@@ -255,6 +256,7 @@ fn an_error_names_the_schema_and_the_keyword() {
         tool_choice: ToolChoice::Auto,
         parallel_tool_calls: true,
         response_format,
+        beside: Beside::Anything,
     };
     let error = grammars
         .constraint(&request(&tools, ResponseFormat::Text))
@@ -392,6 +394,7 @@ fn a_hostile_schema_is_an_error_and_not_a_crash() {
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             response_format: ResponseFormat::JsonSchema { schema, strict: true },
+            beside: Beside::Nothing,
         };
         let compiled = grammars.constraint(&request);
         let refused = match compiled {

@@ -11,7 +11,7 @@ use crate::grammar::{Grammar, MaskThread};
 use crate::load;
 use anyhow::{Context, Result, bail};
 use chat::format::grammar::constraint::{GrammarConstraint, Grammars};
-use chat::format::grammar::{GrammarRequest, ResponseFormat, ToolChoice};
+use chat::format::grammar::{Beside, GrammarRequest, ResponseFormat, ToolChoice};
 use chat::format::parse::{Delta, ReplyParser, TokenCounts};
 use chat::json::{self, Object};
 use chat::message::{ReasoningEffort, Tool};
@@ -301,9 +301,13 @@ impl Mistral {
         request: Request,
         hold: &Hold,
     ) -> Result<(Prompt, Option<Grammar>), ChatError> {
-        let thinks = request
-            .reasoning_effort
-            .is_some_and(|effort| effort != ReasoningEffort::None);
+        let setting = self.tekken.settings();
+        let setting = setting.and_then(|settings| settings.reasoning_effort.as_ref());
+        // A model that cannot be told to does what it was taught.
+        let thinks = setting.is_none_or(|setting| {
+            let effort = request.reasoning_effort.unwrap_or(setting.default);
+            effort != ReasoningEffort::None
+        });
         let conversation = chat::validate(request, &self.tekken)?;
         let prompt = chat::encode(&conversation, &self.tekken)?;
         let grammar = self.grammar(conversation.tools(), hold, thinks)?;
@@ -342,6 +346,11 @@ impl Mistral {
             tool_choice: tool_choice.clone(),
             parallel_tool_calls: *parallel_tool_calls,
             response_format: response_format.clone(),
+            beside: if thinks {
+                Beside::Thought
+            } else {
+                Beside::Nothing
+            },
         };
         let (grammars, _) = self.grammars()?;
         let constraint = grammars.constraint(&request)?;

@@ -1,5 +1,8 @@
 //! What a reply may be, as a grammar: the maker's constrained decoding for tools and JSON, in llguidance's Lark.
 //!
+//! The maker's grammars let a reply that must be a call ramble first, and JSON go on with white space for ever; [`Beside`]
+//! says how much of that stays.
+//!
 //! A request says what it wants ([`GrammarRequest`]); [`render`] makes the grammar's text, and
 //! [`constraint::Grammars`] compiles it into masks over the vocabulary. Special tokens appear by id, `<[9]>`, and
 //! regular expressions never match one, so no text can contain a control token.
@@ -140,6 +143,22 @@ impl ResponseFormat {
     }
 }
 
+/// What a reply that must be calls, or JSON, may say beside them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// All that the maker's grammars allow: a thought, text before a call, white space in JSON without end.
+    Anything,
+    /// A thought first, where the tokenizer has tokens for it.
+    Thought,
+    /// Nothing.
+    #[default]
+    Nothing,
+}
+
+/// White space between two parts of JSON: a line's end and eleven levels of two. A model that is unsure goes on with it
+/// for as long as it may.
+const JSON_SPACE: &str = r"[ \t\r\n]{1,24}";
+
 /// What decides a reply's grammar.
 #[derive(Debug, Clone)]
 pub struct GrammarRequest<'a> {
@@ -151,6 +170,8 @@ pub struct GrammarRequest<'a> {
     pub parallel_tool_calls: bool,
     /// The form of an answer.
     pub response_format: ResponseFormat,
+    /// What may stand beside what is required.
+    pub beside: Beside,
 }
 
 /// What a reply's body consists of.
@@ -288,6 +309,7 @@ pub fn render(request: &GrammarRequest<'_>, tekken: &Tekken) -> Result<Option<St
     Rules {
         plan: &plan,
         schema: schema.as_ref(),
+        beside: request.beside,
         tekken,
     }
     .text(request.parallel_tool_calls)
@@ -299,6 +321,7 @@ struct Rules<'a> {
     plan: &'a Plan<'a>,
     /// The schema that the answer is held to.
     schema: Option<&'a Value>,
+    beside: Beside,
     tekken: &'a Tekken,
 }
 
@@ -306,7 +329,9 @@ impl Rules<'_> {
     fn text(&self, parallel: bool) -> Result<String, ChatError> {
         let thinks =
             self.tekken.version() >= Version::V13 && self.tekken.special("[THINK]").is_some();
-        let think = if thinks { "think? " } else { "" };
+        let is_required = self.schema.is_some() || self.plan.body == Body::Calls;
+        let may_think = thinks && !(is_required && self.beside == Beside::Nothing);
+        let think = if may_think { "think? " } else { "" };
         let mut rules = Vec::new();
         rules.push(match (self.schema, self.plan.json_only) {
             (None, _) => "start: body".to_owned(),
@@ -322,7 +347,7 @@ impl Rules<'_> {
             };
             rules.push(format!(
                 "json_grammar: {think}SAFE_WS? %json {}",
-                schema.dumps()
+                self.json(schema)
             ));
         }
         rules.push(match self.plan.body {
@@ -335,7 +360,7 @@ impl Rules<'_> {
             let (begin, arguments) = (self.special("[TOOL_CALLS]")?, self.special("[ARGS]")?);
             rules.push(format!(
                 "fcalls: {before}{}",
-                calls(self.plan, parallel, &begin, &arguments)
+                self.calls(parallel, &begin, &arguments)
             ));
             rules.push(r"pretool_content: (/[ \t\r\n]+/ | /[^{\[\s](.|\n)*/)+".to_owned());
         }
@@ -355,6 +380,7 @@ impl Rules<'_> {
             self.schema.is_some() && !self.plan.json_only,
             self.plan.body,
         ) {
+            (_, false, Body::Calls) if self.beside != Beside::Anything => "",
             (true, true, _) => "pretool_content? ",
             (true, false, _) | (false, _, Body::Auto) => "content? ",
             (false, _, _) => "",
@@ -370,35 +396,56 @@ impl Rules<'_> {
                 ChatError::UnsupportedTokenizerFeature(format!("the tokenizer has no {name} token"))
             })
     }
-}
 
-/// One alternative for each tool that a call may be to.
-fn calls(plan: &Plan<'_>, parallel: bool, begin: &str, arguments: &str) -> String {
-    let any_strict = plan.tools.iter().any(|tool| tool.strict);
-    let any_object = object_schema(&[]).dumps();
-    let quoted = |tool: &Tool| Value::String(tool.name.clone()).dumps();
-    let alternatives: Vec<(String, String)> = if any_strict {
-        plan.tools
-            .iter()
-            .map(|tool| (quoted(tool), arguments_schema(tool).dumps()))
-            .collect()
-    } else if plan.fixed_names {
-        let names: Vec<String> = plan.tools.iter().map(|tool| quoted(tool)).collect();
-        vec![(format!("({})", names.join(" | ")), any_object)]
-    } else {
-        vec![("/.+/".to_owned(), any_object)]
-    };
-    let call = |(name, schema): (String, String)| {
-        format!("({begin} SAFE_WS? {name} {arguments} SAFE_WS? %json {schema} SAFE_WS?)")
-    };
-    let one = alternatives
-        .into_iter()
-        .map(call)
-        .collect::<Vec<_>>()
-        .join(" | ");
-    // Without the outer parentheses an optional text before the calls belongs to the first tool's alternative only. So it
-    // is in the reference, and so a reply is judged here too.
-    if parallel { format!("({one})+") } else { one }
+    /// One alternative for each tool that a call may be to.
+    fn calls(&self, parallel: bool, begin: &str, arguments: &str) -> String {
+        let plan = self.plan;
+        let any_strict = plan.tools.iter().any(|tool| tool.strict);
+        let any_object = self.json(&object_schema(&[]));
+        let quoted = |tool: &Tool| Value::String(tool.name.clone()).dumps();
+        let alternatives: Vec<(String, String)> = if any_strict {
+            plan.tools
+                .iter()
+                .map(|tool| (quoted(tool), self.json(&arguments_schema(tool))))
+                .collect()
+        } else if plan.fixed_names {
+            let names: Vec<String> = plan.tools.iter().map(|tool| quoted(tool)).collect();
+            vec![(format!("({})", names.join(" | ")), any_object)]
+        } else {
+            vec![("/.+/".to_owned(), any_object)]
+        };
+        let call = |(name, schema): (String, String)| {
+            format!("({begin} SAFE_WS? {name} {arguments} SAFE_WS? %json {schema} SAFE_WS?)")
+        };
+        let one = alternatives
+            .into_iter()
+            .map(call)
+            .collect::<Vec<_>>()
+            .join(" | ");
+        // Without the outer parentheses an optional text before the calls belongs to the first tool's alternative only. So it
+        // is in the reference, and so a reply is judged here too.
+        if parallel { format!("({one})+") } else { one }
+    }
+
+    /// A schema as a grammar takes it.
+    fn json(&self, schema: &Value) -> String {
+        // What a schema says of the compiler itself stands.
+        const OPTIONS: &str = "x-guidance";
+        match schema {
+            Value::Object(fields)
+                if self.beside != Beside::Anything && fields.get(OPTIONS).is_none() =>
+            {
+                let pattern = Value::String(JSON_SPACE.to_owned());
+                let options = object(&[("whitespace_pattern", pattern)]);
+                let entries = fields
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.clone()))
+                    .chain([(OPTIONS.to_owned(), options)]);
+                Value::Object(Object::from_entries(entries.collect())).dumps()
+            }
+            _ => schema.dumps(),
+        }
+    }
 }
 
 /// What a tool's arguments are held to.
