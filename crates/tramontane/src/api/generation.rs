@@ -138,9 +138,7 @@ impl Generation {
             .collect::<Result<Vec<_>, _>>()?;
         let mut open = tellers.len();
         while open > 0 {
-            let Some((choice, event)) = self.next(listener).await? else {
-                continue;
-            };
+            let (choice, event) = self.next(listener).await?;
             self.observe(choice, &event);
             let news = tellers[choice].take(event);
             match &news.end {
@@ -166,11 +164,8 @@ impl Generation {
         Ok(())
     }
 
-    /// The next event; none if there was nothing for a while.
-    async fn next(
-        &mut self,
-        listener: &mut impl Listener,
-    ) -> Result<Option<(usize, Event)>, ApiError> {
+    /// The next event.
+    async fn next(&mut self, listener: &mut impl Listener) -> Result<(usize, Event), ApiError> {
         let deadline = self.app.limits.deadline;
         let left = deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_sub(self.arrived.elapsed())
@@ -183,13 +178,8 @@ impl Generation {
                 let message = format!("the request took longer than the {seconds} seconds that this server allows");
                 Err(ApiError::new(Kind::Deadline, message))
             }
-            event = self.events.recv() => match event {
-                Some(event) => Ok(Some(event)),
-                None => Err(ApiError::new(Kind::Engine, "the engine ended before the reply did")),
-            },
-            () = tokio::time::sleep(KEEP_ALIVE) => {
-                listener.idle();
-                Ok(None)
+            event = wait(&mut self.events, KEEP_ALIVE, || listener.idle()) => {
+                event.ok_or_else(|| ApiError::new(Kind::Engine, "the engine ended before the reply did"))
             }
         }
     }
@@ -238,6 +228,21 @@ impl Drop for Generation {
     }
 }
 
+/// The next of `events`, none after the last; tells `idle` whenever there was nothing for an `interval`.
+async fn wait<T>(
+    events: &mut UnboundedReceiver<T>,
+    interval: Duration,
+    mut idle: impl FnMut(),
+) -> Option<T> {
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => return event,
+            () = tokio::time::sleep(interval) => idle(),
+        }
+    }
+}
+
 /// A full queue says when to come back: about when a running request will have ended.
 fn refused(error: engine::EngineError, app: &App) -> ApiError {
     let error = ApiError::from(error);
@@ -265,5 +270,45 @@ impl EventSink for Sink {
 
     fn is_closed(&self) -> bool {
         self.wanted.strong_count() == 0 || self.sender.is_closed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::sse;
+    use http_body_util::BodyExt;
+
+    /// As while a long prompt is read: the stream says that it is alive before there is anything to say.
+    #[tokio::test]
+    async fn a_stream_without_news_carries_comments() {
+        let (engine, mut events) = unbounded_channel();
+        let response = sse::response(|body| async move {
+            let comment = || body.comment("keep-alive");
+            while let Some(news) = wait(&mut events, Duration::from_millis(5), comment).await {
+                body.data(&news);
+            }
+            body.done();
+        });
+        let mut body = response.into_body();
+        for _ in 0..3 {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), ": keep-alive\n\n");
+        }
+        engine.send(serde_json::json!(1)).unwrap();
+        drop(engine);
+        let rest = body.collect().await.unwrap().to_bytes();
+        let rest = String::from_utf8(rest.to_vec()).unwrap();
+        assert!(rest.ends_with("data: 1\n\ndata: [DONE]\n\n"), "{rest}");
+    }
+
+    #[tokio::test]
+    async fn news_in_time_are_not_idleness() {
+        let (engine, mut events) = unbounded_channel();
+        engine.send(1).unwrap();
+        drop(engine);
+        let idle = || panic!("there was something");
+        assert_eq!(wait(&mut events, Duration::ZERO, idle).await, Some(1));
+        assert_eq!(wait(&mut events, Duration::ZERO, idle).await, None);
     }
 }
