@@ -8,6 +8,8 @@ use crate::app::{App, Limits, Phase};
 use crate::args::{LogFormat, ServeArgs};
 use crate::load;
 use anyhow::{Context, Result, anyhow};
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,9 +57,7 @@ fn start_log(format: LogFormat) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     let started = match format {
-        LogFormat::Text => log
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
@@ -96,7 +96,8 @@ async fn serve(args: &ServeArgs, app: Arc<App>) -> Result<()> {
         .with_context(|| {
             format!("cannot listen on {address}; choose another with --host and --port")
         })?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
     let connections =
         connections::Connections::new(router, args.max_connections, app.limits.client_timeout);
     let accepting = tokio::spawn(Arc::clone(&connections).accept(listener));
@@ -112,6 +113,9 @@ async fn serve(args: &ServeArgs, app: Arc<App>) -> Result<()> {
         () = signals.next() => false,
     };
     if is_loaded {
+        if args.log_format == LogFormat::Text && std::io::stderr().is_terminal() {
+            eprintln!("\nChat at {}  (Ctrl-C ends the server)\n", page(address));
+        }
         signals.next().await;
     }
     finish(&app, &mut signals, seconds(args.grace)).await;
@@ -123,6 +127,16 @@ async fn serve(args: &ServeArgs, app: Arc<App>) -> Result<()> {
         tracing::warn!("some connections did not close");
     }
     Ok(())
+}
+
+/// Where a browser on this machine finds the chat page.
+fn page(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        IpAddr::V4(all) if all.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(all) if all.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        one => one,
+    };
+    format!("http://{}/", SocketAddr::new(host, address.port()))
 }
 
 /// Refuses what is new, waits for what runs, and cuts it off when that takes too long or a second signal comes.
@@ -183,6 +197,23 @@ impl Signals {
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_where_a_browser_here_finds_it() {
+        for (address, expected) in [
+            ("127.0.0.1:8000", "http://127.0.0.1:8000/"),
+            ("192.0.2.7:80", "http://192.0.2.7:80/"),
+            ("0.0.0.0:8000", "http://127.0.0.1:8000/"),
+            ("[::]:9", "http://[::1]:9/"),
+        ] {
+            assert_eq!(page(address.parse().unwrap()), expected);
         }
     }
 }

@@ -10,6 +10,7 @@ mod commands;
 mod images;
 mod mistral;
 mod quantize;
+mod serve;
 mod smollm2;
 mod support;
 mod tekken;

@@ -63,7 +63,7 @@ impl Drop for Home {
 }
 
 /// The program at a terminal.
-struct Terminal {
+pub struct Terminal {
     process: PtyProcess,
     keys: File,
     screen: Arc<Mutex<(vt100::Parser, Vec<u8>)>>,
@@ -80,6 +80,14 @@ impl Terminal {
             .env("TERM", "xterm-256color")
             .env("XDG_STATE_HOME", &home.0)
             .envs(variables.iter().copied());
+        let mut terminal = Terminal::start(command);
+        terminal.wait("/help lists the commands");
+        terminal.wait_for_prompt();
+        terminal
+    }
+
+    /// Starts the command at a terminal of its own.
+    pub fn start(command: Command) -> Terminal {
         let process = PtyProcess::new(command).unwrap();
         let (mut output, keys) = (
             process.get_file_handle().unwrap(),
@@ -98,17 +106,14 @@ impl Terminal {
                 seen.1.extend_from_slice(&bytes[..count]);
             }
         });
-        let mut terminal = Terminal {
+        Terminal {
             process,
             keys,
             screen,
-        };
-        terminal.wait("/help lists the commands");
-        terminal.wait_for_prompt();
-        terminal
+        }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
@@ -119,7 +124,7 @@ impl Terminal {
         self.wait_for_prompt();
     }
 
-    fn contents(&self) -> String {
+    pub fn contents(&self) -> String {
         self.screen.lock().unwrap().0.screen().contents()
     }
 
@@ -128,7 +133,7 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen.lock().unwrap().1).into_owned()
     }
 
-    fn wait(&mut self, what: &str) {
+    pub fn wait(&mut self, what: &str) {
         self.wait_until(what, |screen| screen.contains(what));
     }
 
@@ -161,7 +166,7 @@ impl Terminal {
     }
 
     /// The exit code, once it has ended.
-    fn ended(&mut self) -> String {
+    pub fn ended(&mut self) -> String {
         let begin = Instant::now();
         loop {
             let status = format!("{:?}", self.process.status());

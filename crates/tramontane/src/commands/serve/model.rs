@@ -4,6 +4,9 @@ use crate::app::{App, Served};
 use crate::args::ServeArgs;
 use crate::hub;
 use crate::load::{self, CachePlan};
+use crate::machine;
+use crate::plan::Need;
+use crate::plan::start::need_of;
 use crate::sampling;
 use crate::words::Words;
 use anyhow::{Result, bail};
@@ -67,6 +70,8 @@ fn cache_plan(args: &ServeArgs, transformer: &Transformer) -> Result<CachePlan> 
             "--ctx {context}: expected 1 to {limit}, the model's context\nGive a number in that range"
         );
     }
+    let free = machine::available_memory();
+    room_for(asked as u64, free, &need_of(transformer), args.model.force)?;
     if pages == 0 || (args.model.ctx.is_some() && pages * PAGE_SIZE < context) {
         bail!(
             "--kv-memory {}: a KV cache of {context} tokens takes {}\nGive more, or a smaller --ctx",
@@ -78,6 +83,23 @@ fn cache_plan(args: &ServeArgs, transformer: &Transformer) -> Result<CachePlan> 
         max_context: context.min(pages * PAGE_SIZE),
         pages,
     })
+}
+
+/// Makes sure that a cache of `asked` bytes fits beside the weights where `free` bytes are.
+fn room_for(asked: u64, free: Option<u64>, need: &Need, forced: bool) -> Result<()> {
+    let Some(free) = free else { return Ok(()) };
+    if need.cache_room(free, Some(asked), forced) >= asked {
+        return Ok(());
+    }
+    let taken = need.weights.saturating_add(need.work_bytes());
+    bail!(
+        "--kv-memory {}: {} are free, and weights and work take {} of them\n\
+         Give at most {}; --force starts it all the same",
+        load::bytes(asked),
+        load::bytes(free),
+        load::bytes(taken),
+        load::bytes(free.saturating_sub(taken))
+    )
 }
 
 /// The checkpoint's own name, then aliases.
@@ -147,6 +169,31 @@ fn first_token(served: &Served) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_that_does_not_fit_is_refused_with_the_numbers() {
+        const GIB: u64 = 1 << 30;
+        let need = Need {
+            weights: 4 * GIB,
+            kv_per_token: 23_040,
+            max_context: 1 << 20,
+        };
+        let room = |asked, free, forced| room_for(asked, free, &need, forced);
+        assert!(room(3 * GIB, Some(8 * GIB), false).is_ok());
+        let text = room(5 * GIB, Some(8 * GIB), false).unwrap_err().to_string();
+        for part in [
+            "5.0 GiB",
+            "8.0 GiB are free",
+            "4.1 GiB",
+            "at most 3.9 GiB",
+            "--force",
+        ] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+        assert!(room(5 * GIB, Some(GIB), false).is_err());
+        assert!(room(5 * GIB, Some(8 * GIB), true).is_ok());
+        assert!(room(5 * GIB, None, false).is_ok());
+    }
 
     #[test]
     fn a_name_tells_nothing_of_the_machine() {
