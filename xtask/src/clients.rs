@@ -47,6 +47,8 @@ const CI: [&str; 6] = [
 pub const PYTHON_MINOR: u32 = 12;
 const NUM_LANES: usize = 2;
 const SCRIPTS: &str = "crates/tramontane/tests/clients";
+/// The page whose examples are run.
+const PAGE: &str = "docs/clients.md";
 const UV: &str = "uv==0.13.9";
 const STRICT_KEY: &str = "a-key-for-the-checks";
 /// What the checks call the model; a checkpoint of another architecture has to be told that it goes by these names.
@@ -62,8 +64,8 @@ const ALIASES: [&str; 5] = [
 struct Options {
     /// None: the built-in model.
     model: Option<String>,
-    /// What the checks may expect of the model: all, or habits.
-    knows: String,
+    /// Whether to check what the model knows and can do, beside the protocol.
+    skills: bool,
     groups: Vec<String>,
 }
 
@@ -102,7 +104,11 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
             ("TRAMONTANE_URL", server.url()),
             ("TRAMONTANE_STRICT_URL", strict.url()),
             ("TRAMONTANE_STRICT_KEY", STRICT_KEY.to_owned()),
-            ("TRAMONTANE_MODEL_KNOWS", options.knows),
+            ("TRAMONTANE_SKILLS", u8::from(options.skills).to_string()),
+            (
+                "TRAMONTANE_CLIENTS_PAGE",
+                root.join(PAGE).display().to_string(),
+            ),
         ],
         home,
     };
@@ -141,7 +147,7 @@ fn tell(results: &[(&str, Result<u64>)], took: Duration, home: &Path) -> Result<
         }
     }
     println!(
-        "== clients: {:.0} s; {} of {} groups passed; {not_run} checks not run, because the model lacks what they need",
+        "== clients: {:.0} s; {} of {} groups passed; {not_run} checks of skills not run (--skills runs them)",
         took.as_secs_f32(),
         results.len() - failed.len(),
         results.len(),
@@ -159,7 +165,7 @@ fn tell(results: &[(&str, Result<u64>)], took: Duration, home: &Path) -> Result<
 fn parse(args: &[String]) -> Result<Options> {
     let mut options = Options {
         model: None,
-        knows: "all".to_owned(),
+        skills: false,
         groups: Vec::new(),
     };
     let mut args = args.iter();
@@ -167,17 +173,9 @@ fn parse(args: &[String]) -> Result<Options> {
         match arg.as_str() {
             "--model" | "-m" => {
                 options.model = Some(args.next().context("--model needs a path")?.clone());
-                if options.model.as_deref() == Some("scripted") {
-                    options.knows = "habits".to_owned();
-                }
             }
             "--ci" => options.groups.extend(CI.map(str::to_owned)),
-            "--knows" => {
-                options.knows = args.next().context("--knows needs a level")?.clone();
-                if !["all", "habits"].contains(&options.knows.as_str()) {
-                    bail!("--knows is all or habits, not {}", options.knows);
-                }
-            }
+            "--skills" => options.skills = true,
             name if GROUPS.iter().any(|(group, ..)| *group == name) => {
                 options.groups.push(name.to_owned());
             }

@@ -12,13 +12,13 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from local import URL
+from local import THOUGHT, URL
 
 SAID = "That is what it says."
 
 
 def forced(body: dict, tool: str, arguments: dict) -> dict:
-    body = dict(body)
+    body = dict(body) | {"logit_bias": THOUGHT}  # where the effort is high: a thought, of one token
     if any(message["role"] == "tool" for message in body["messages"]):
         body["tool_choice"] = "none"
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "said", "strict": True, "schema": {"enum": [SAID]}}}

@@ -14,12 +14,20 @@ STRICT_KEY = os.environ["TRAMONTANE_STRICT_KEY"]
 MODEL = "mistral-small-latest"
 ANY_KEY = "none-needed"
 
-# "all": a trained model; "habits": it thinks when asked and calls tools when offered, but knows nothing.
-KNOWS = os.environ["TRAMONTANE_MODEL_KNOWS"]
+# Whether the checks of what a model knows and can do run too; all others hold for any model, because a grammar or a bias on
+# single tokens leaves it no choice.
+SKILLS = os.environ.get("TRAMONTANE_SKILLS") == "1"
+
+# Biases on tokens of the protocol, whose ids are the same in every tekken.json: 2 ends a reply, 9 begins a call, 34 and 35
+# begin and end a thought.
+BRIEF = {"2": 100}  # ends as soon as a grammar lets it: one call of several that are allowed
+THOUGHT = {"34": 100, "35": 100}  # under a grammar that allows a thought: one, of a single token
+WORDS_ONLY = {"9": -100, "34": -100}  # no call and no thought
+ENDLESS = {"2": -100} | WORDS_ONLY
 
 
 def habit(what: str):
-    """A check of behaviour that any chat model of this family has, such as thinking when asked to: a failure says so."""
+    """A check of what every chat model of this family does, which is to think when asked to and else not: a failure says so."""
 
     def wrap(test):
         @functools.wraps(test)
@@ -36,8 +44,8 @@ def habit(what: str):
 
 
 def skill(what: str):
-    """A check of knowledge or ability, such as arithmetic: not run (and counted) on a model that is known to have none."""
-    return habit(what) if KNOWS == "all" else pytest.mark.skip(reason=f"needs a model that {what}")
+    """A check of knowledge or ability, such as arithmetic: run with `--skills` only, and counted otherwise."""
+    return habit(what) if SKILLS else pytest.mark.skip(reason=f"needs a model that {what}")
 
 
 CITIES = ["Paris", "Oslo", "Rome"]

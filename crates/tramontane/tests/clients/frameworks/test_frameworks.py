@@ -14,7 +14,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from forcing import SAID, forcing, the_round_trip
-from local import ANY_KEY, CITIES, MODEL, RED_SQUARE, URL, habit, weather_tool
+from local import ANY_KEY, BRIEF, CITIES, MODEL, RED_SQUARE, URL, WORDS_ONLY, weather_tool
 
 QUESTION = "What is the weather in Paris?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -30,14 +30,14 @@ def lite(provider="openai", **options):
 
 @pytest.mark.parametrize("provider", ["openai", "mistral"])
 def test_litellm_calls_a_tool(provider):
-    forced = {"tools": [weather_tool()], "tool_choice": "required", "seed": 1} | ({} if provider == "mistral" else {"parallel_tool_calls": False})
+    forced = {"tools": [weather_tool()], "tool_choice": "required", "seed": 1, "extra_body": {"logit_bias": BRIEF}} | ({} if provider == "mistral" else {"parallel_tool_calls": False})
     first = lite(provider, **forced).choices[0].message
     call = first.tool_calls[0]
     assert call.function.name == "get_weather" and json.loads(call.function.arguments)["city"] in CITIES
     result = {"role": "tool", "tool_call_id": call.id, "name": "get_weather", "content": "{\"temperature\": 21}"}
     calls = first.model_dump()["tool_calls"]
     answer = lite(provider, messages=MESSAGES + [{"role": "assistant", "content": first.content or "", "tool_calls": calls}]
-                  + [{**result, "tool_call_id": c["id"]} for c in calls], tools=[weather_tool()], tool_choice="none")
+                  + [{**result, "tool_call_id": c["id"]} for c in calls], tools=[weather_tool()], tool_choice="none", extra_body={"logit_bias": WORDS_ONLY})
     assert answer.choices[0].message.content
 
 
@@ -46,13 +46,14 @@ def test_litellm_streams(provider):
     chunks = list(lite(provider, stream=True, seed=1, max_tokens=60))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == lite(provider, seed=1, max_tokens=60).choices[0].message.content
-    rebuilt = litellm.stream_chunk_builder(list(lite(provider, stream=True, tools=[weather_tool()], tool_choice="required", seed=1)), messages=MESSAGES)
+    forced = {"tools": [weather_tool()], "tool_choice": "required", "seed": 1, "extra_body": {"logit_bias": BRIEF}}
+    rebuilt = litellm.stream_chunk_builder(list(lite(provider, stream=True, **forced)), messages=MESSAGES)
     assert json.loads(rebuilt.choices[0].message.tool_calls[0].function.arguments)["city"] in CITIES
 
 
-@habit("thinks when asked to")
 def test_litellm_sees_reasoning():
-    message = lite(reasoning_effort="high", allowed_openai_params=["reasoning_effort"]).choices[0].message
+    forced = {"guided_grammar": "start: <[34]> /[a-z]{3,9}/ <[35]> /[0-9]{3,9}/"}  # a thought and an answer
+    message = lite(reasoning_effort="high", allowed_openai_params=["reasoning_effort"], extra_body=forced).choices[0].message
     assert message.reasoning_content and message.content
 
 
@@ -79,7 +80,7 @@ def test_langchain_calls_a_tool():
     assert len(first.tool_calls) == 1 and not first.invalid_tool_calls
     result = get_weather.invoke(first.tool_calls[0])
     assert isinstance(result, ToolMessage) and "21 degrees" in result.content
-    answer = chat.bind_tools([get_weather], tool_choice="none").invoke([HumanMessage(QUESTION), first, result])
+    answer = chat.bind_tools([get_weather], tool_choice="none", logit_bias=WORDS_ONLY).invoke([HumanMessage(QUESTION), first, result])
     assert answer.content and not answer.tool_calls
 
 
@@ -123,7 +124,7 @@ def test_langchain_takes_a_picture():
 
 def agent(url, **options):
     model = OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=f"{url}/v1", api_key=ANY_KEY))
-    return Agent(model, model_settings={"max_tokens": 400, "seed": 1}, **options)
+    return Agent(model, model_settings={"max_tokens": 400, "seed": 1, "parallel_tool_calls": False}, **options)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -9,7 +9,9 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
-from local import ANY_KEY, CITIES, MODEL, PERSON_QUESTION, RED_SQUARE, STRICT_KEY, STRICT_URL, URL, habit, skill, weather_tool
+from local import (
+    ANY_KEY, BRIEF, CITIES, MODEL, PERSON_QUESTION, RED_SQUARE, STRICT_KEY, STRICT_URL, THOUGHT, URL, WORDS_ONLY, habit, skill, weather_tool,
+)
 
 try:
     from mistralai.client import Mistral, errors, models
@@ -138,9 +140,9 @@ def test_streamed_async():
     assert joined(asyncio.run(go())) == whole(complete(random_seed=7))
 
 
-@habit("thinks when asked to")
 def test_thinking_chunks():
-    reply = complete(reasoning_effort="high", max_tokens=400, random_seed=1)
+    """A thought and an answer that a grammar forces: 34 and 35 are the tokens that open and close a thought."""
+    reply = complete(guided_grammar="start: <[34]> /[a-z]{3,9}/ <[35]> /[0-9]{3,9}/", random_seed=1)
     kinds = [chunk.type for chunk in reply.choices[0].message.content]
     assert kinds == ["thinking", "text"]
     assert reply.choices[0].message.content[0].closed is True
@@ -148,15 +150,21 @@ def test_thinking_chunks():
     assert again.choices
 
 
+@habit("thinks when asked to")
+def test_thinking():
+    thought, _ = parts(complete(reasoning_effort="high", temperature=0).choices[0].message.content)
+    assert thought
+
+
 @habit("thinks only when asked to")
 def test_no_thinking():
-    assert isinstance(complete(reasoning_effort="none").choices[0].message.content, str)
-    assert isinstance(complete().choices[0].message.content, str)
+    assert isinstance(complete(reasoning_effort="none", temperature=0).choices[0].message.content, str)
+    assert isinstance(complete(temperature=0).choices[0].message.content, str)
 
 
 @pytest.mark.parametrize("choice", ["any", "required", NAMED])
 def test_a_forced_call(choice):
-    reply = complete(messages=WEATHER, tools=[weather_tool()], tool_choice=choice, max_tokens=400, random_seed=1)
+    reply = complete(messages=WEATHER, tools=[weather_tool()], tool_choice=choice, max_tokens=400, random_seed=1, logit_bias=BRIEF)
     assert reply.choices[0].finish_reason == "tool_calls"
     for call in reply.choices[0].message.tool_calls:
         check_call(call)
@@ -164,9 +172,10 @@ def test_a_forced_call(choice):
 
 @pytest.mark.parametrize("effort", ["none", "high"])
 def test_streamed_calls(effort):
-    options = {"messages": WEATHER, "tools": [weather_tool()], "tool_choice": "any", "max_tokens": 400, "random_seed": 3, "reasoning_effort": effort}
+    options = {"messages": WEATHER, "tools": [weather_tool()], "tool_choice": "any", "max_tokens": 400, "random_seed": 3, "reasoning_effort": effort,
+               "logit_bias": BRIEF | (THOUGHT if effort == "high" else {})}
     events = list(stream(**options))
-    assert joined(events) == whole(complete(**options))
+    assert joined(events) == whole(complete(**options)) and bool(joined(events)[0]) == (effort == "high")
     calls = [call for event in events for choice in event.data.choices for call in choice.delta.tool_calls or []]
     assert calls and [call.index for call in calls] == list(range(len(calls)))
     for call in calls:
@@ -176,7 +185,7 @@ def test_streamed_calls(effort):
 def test_a_round_trip():
     first = complete(messages=WEATHER, tools=[weather_tool()], tool_choice="any", parallel_tool_calls=False, max_tokens=400).choices[0].message
     result = {"role": "tool", "name": "get_weather", "tool_call_id": first.tool_calls[0].id, "content": "{\"temperature\": 21, \"sky\": \"sunny\"}"}
-    answer = complete(messages=WEATHER + [first, result], tools=[weather_tool()], tool_choice="none").choices[0]
+    answer = complete(messages=WEATHER + [first, result], tools=[weather_tool()], tool_choice="none", logit_bias=WORDS_ONLY).choices[0]
     assert answer.message.content and not answer.message.tool_calls
 
 
@@ -203,13 +212,12 @@ def test_parse():
     assert isinstance(parsed.choices[0].message.parsed, Person)
 
 
-@habit("thinks when asked to")
 def test_parse_after_thinking():
     form = {"type": "json_schema", "json_schema": {"name": "person", "schema": Person.model_json_schema(), "strict": True}}
-    content = complete(response_format=form, reasoning_effort="high", **ASK).choices[0].message.content
+    content = complete(response_format=form, reasoning_effort="high", logit_bias=THOUGHT, **ASK).choices[0].message.content
     assert content[0].type == "thinking" and Person.model_validate_json(parts(content)[1])
     if "reasoning_effort" in KNOWN:  # `parse` of version 1.12 takes no chunks
-        assert isinstance(call(client.chat.parse, Person, reasoning_effort="high", **ASK).choices[0].message.parsed, Person)
+        assert isinstance(call(client.chat.parse, Person, reasoning_effort="high", logit_bias=THOUGHT, **ASK).choices[0].message.parsed, Person)
 
 
 def test_streamed_parse():

@@ -1,5 +1,7 @@
 // The openai package for Node: the essentials of openai-python/, in JavaScript.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
@@ -19,17 +21,11 @@ const tool = {
     parameters: { type: "object", properties: { city: { type: "string", enum: ["Paris", "Oslo"] } }, required: ["city"], additionalProperties: false },
   },
 };
+// 2 ends a reply, 9 begins a call, 34 a thought: so a reply ends as soon as a grammar lets it, or never.
+const brief = { 2: 100 }, endless = { 2: -100, 9: -100, 34: -100 };
 const named = { type: "function", function: { name: "get_weather" } };
 
 const create = (options = {}) => client.chat.completions.create({ model, messages: hello, max_tokens: 60, ...options });
-
-/** A check of what any chat model of this family does: a failure says that the model may lack it. */
-function habit(what, name, check) {
-  test(name, () => check().catch((error) => {
-    error.message += `\n(this check needs a model that ${what})`;
-    throw error;
-  }));
-}
 
 /** What the deltas of a stream add up to, without the ids of calls, which are random. */
 async function join(stream) {
@@ -92,12 +88,12 @@ test("a call and its result", async () => {
   assert.match(first.tool_calls[0].id, /^[a-zA-Z0-9]{9}$/);
   assert.ok(["Paris", "Oslo"].includes(JSON.parse(first.tool_calls[0].function.arguments).city));
   const result = { role: "tool", tool_call_id: first.tool_calls[0].id, content: "sunny" };
-  const answer = (await create({ ...options, messages: [...weather, first, result], tool_choice: "none" })).choices[0].message;
+  const answer = (await create({ ...options, messages: [...weather, first, result], tool_choice: "none", logit_bias: { 9: -100, 34: -100 } })).choices[0].message;
   assert.ok(answer.content);
 });
 
 test("streamed calls equal unstreamed ones", async () => {
-  const options = { messages: weather, tools: [tool], tool_choice: "required", max_tokens: 400, seed: 2, temperature: 1 };
+  const options = { messages: weather, tools: [tool], tool_choice: "required", max_tokens: 400, seed: 2, temperature: 1, logit_bias: brief };
   const streamed = await join(await create({ ...options, stream: true }));
   assert.deepEqual(streamed, whole(await create(options)));
   assert.equal(streamed[0].finish, "tool_calls");
@@ -122,7 +118,7 @@ test("the package runs a tool by itself", async () => {
 
 test("a reply parsed by the package", async () => {
   const form = z.object({ state: z.enum(["open", "paid"]), urgent: z.boolean(), count: z.number().int().min(0).max(9) });
-  const reply = await client.chat.completions.parse({ model, messages: hello, max_tokens: 400, response_format: zodResponseFormat(form, "order") });
+  const reply = await client.chat.completions.parse({ model, messages: hello, max_tokens: 1500, response_format: zodResponseFormat(form, "order") });
   assert.deepEqual(form.parse(reply.choices[0].message.parsed), reply.choices[0].message.parsed);
 });
 
@@ -135,18 +131,20 @@ test("the stream helper", async () => {
 });
 
 test("a reader who leaves is no trouble", async () => {
-  for await (const _ of await create({ stream: true, max_tokens: 400, logit_bias: { 2: -100 } })) break;
+  for await (const _ of await create({ stream: true, max_tokens: 400, logit_bias: endless })) break;
   assert.ok((await create({ seed: 1 })).choices[0].message.content);
 });
 
-habit("thinks when asked to", "reasoning", async () => {
-  const reply = await create({ reasoning_effort: "high", max_tokens: 400 });
-  assert.ok(reply.choices[0].message.reasoning_content);
+test("reasoning", async () => {
+  // A thought and an answer that a grammar forces: 34 and 35 are the tokens that open and close a thought.
+  const reply = await create({ seed: 1, guided_grammar: "start: <[34]> /[a-z]{3,9}/ <[35]> /[0-9]{3,9}/" });
+  assert.match(reply.choices[0].message.reasoning_content, /^[a-z]{3,9}$/);
+  assert.match(reply.choices[0].message.content, /^[0-9]{3,9}$/);
   assert.ok(reply.usage.completion_tokens_details.reasoning_tokens > 0);
 });
 
 test("logprobs", async () => {
-  const choice = (await create({ logprobs: true, top_logprobs: 2, seed: 2 })).choices[0];
+  const choice = (await create({ logprobs: true, top_logprobs: 2, seed: 2, logit_bias: { 9: -100, 34: -100 } })).choices[0];
   const bytes = Buffer.from(choice.logprobs.content.flatMap((token) => token.bytes));
   assert.equal(bytes.toString(), choice.message.content);
 });
@@ -166,8 +164,20 @@ test("errors have the package's types", async () => {
   await assert.rejects(create({ temperature: 5 }), OpenAI.BadRequestError);
   const strict = (apiKey) => new OpenAI({ baseURL: `${strictUrl}/v1`, apiKey, maxRetries: 0 });
   await assert.rejects(strict("wrong").models.list(), OpenAI.AuthenticationError);
-  const many = Array.from({ length: 12 }, () => strict(strictKey).chat.completions.create({ model, messages: hello, max_tokens: 1500, logit_bias: { 2: -100 } }));
+  const many = Array.from({ length: 12 }, () => strict(strictKey).chat.completions.create({ model, messages: hello, max_tokens: 1500, logit_bias: endless }));
   const refused = (await Promise.allSettled(many)).filter((result) => result.status === "rejected");
   assert.ok(refused.length > 0 && refused.length < 12);
   for (const { reason } of refused) assert.ok(reason instanceof OpenAI.RateLimitError, String(reason));
+});
+
+test("the examples of docs/clients.md, as they stand but for the address", () => {
+  const page = readFileSync(process.env.TRAMONTANE_CLIENTS_PAGE, "utf8");
+  const examples = [...page.matchAll(/^```js openai\n(.*?)^```/gms)].map((match) => match[1]);
+  assert.ok(examples.length > 0);
+  examples.forEach((example, number) => {
+    const file = `example-${number}.mjs`;
+    assert.ok(example.includes("http://127.0.0.1:8000"));
+    writeFileSync(file, example.replaceAll("http://127.0.0.1:8000", url));
+    assert.ok(execFileSync(process.execPath, [file], { encoding: "utf8", timeout: 60_000 }).trim());
+  });
 });

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
-from local import STRICT_KEY, STRICT_URL
+from local import ENDLESS, STRICT_KEY, STRICT_URL
 from test_chat import HELLO, MODEL, client, create
 
 
@@ -119,7 +119,7 @@ def test_a_full_queue():
 
     def long_request(_):
         try:
-            return strict.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1500, logit_bias={"2": -100})
+            return strict.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1500, logit_bias=ENDLESS)
         except openai.RateLimitError as error:
             assert int(error.response.headers["retry-after"]) >= 1
             return error
@@ -133,7 +133,7 @@ def test_a_full_queue():
 
 def test_the_package_waits_and_tries_again():
     patient = openai.OpenAI(base_url=f"{STRICT_URL}/v1", api_key=STRICT_KEY, max_retries=8, timeout=120)
-    ask = lambda _: patient.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=100, logit_bias={"2": -100})
+    ask = lambda _: patient.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=100, logit_bias=ENDLESS)
     with ThreadPoolExecutor(6) as pool:
         assert all(reply.choices for reply in pool.map(ask, range(6)))
 

@@ -10,6 +10,7 @@ import jsonschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local import BRIEF, THOUGHT
 from test_chat import create, join, whole, without_ids
 
 NAMES = st.sampled_from(["name", "age", "city", "a b", "é", "x-1", "items", "\"quoted\""])
@@ -52,6 +53,8 @@ SCHEMAS = st.recursive(
     ),
     max_leaves=6,
 )
+# Thoughts of a token and no second call, so that most replies come to their end and are judged.
+HELD = {"logit_bias": THOUGHT | BRIEF, "max_tokens": 400}
 DRAWS = {"seed": st.integers(0, 2**31), "temperature": st.sampled_from([0.0, 0.7, 1.0, 1.8]), "reasoning_effort": st.sampled_from(["none", "high"])}
 
 
@@ -67,7 +70,7 @@ def both_ways(**options):
 @given(schema=SCHEMAS, draws=st.fixed_dictionaries(DRAWS))
 def test_replies_are_valid_by_their_schema(schema, draws):
     form = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
-    choice = both_ways(response_format=form, max_tokens=800, **draws)
+    choice = both_ways(response_format=form, **HELD, **draws)
     if choice.finish_reason == "stop":
         jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(json.loads(choice.message.content))
     else:
@@ -77,8 +80,9 @@ def test_replies_are_valid_by_their_schema(schema, draws):
 @examples
 @given(schema=objects(SCHEMAS), draws=st.fixed_dictionaries(DRAWS), parallel=st.booleans())
 def test_arguments_are_valid_by_their_schema(schema, draws, parallel):
+    several = {"logit_bias": THOUGHT} if parallel else {}
     tool = {"type": "function", "function": {"name": "use", "description": "Use it", "parameters": schema, "strict": True}}
-    choice = both_ways(tools=[tool], tool_choice="required", parallel_tool_calls=parallel, max_tokens=800, **draws)
+    choice = both_ways(tools=[tool], tool_choice="required", parallel_tool_calls=parallel, **HELD | several, **draws)
     calls = choice.message.tool_calls or []
     for call in calls if choice.finish_reason == "tool_calls" else calls[:-1]:
         assert call.function.name == "use"

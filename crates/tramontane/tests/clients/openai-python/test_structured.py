@@ -7,13 +7,18 @@ import openai
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from local import PERSON_QUESTION, habit, skill
+from local import PERSON_QUESTION, THOUGHT, skill, weather_tool
 from test_chat import HELLO, MODEL, client, create, join, reasoning_of, whole
 
 ASK = [{"role": "user", "content": PERSON_QUESTION}]
 
 
+# Every form here is bounded, and so is the white space that the server allows in JSON: replies end.
+LONG_ENOUGH = 1500
+
+
 class Person(BaseModel):
+    model_config = ConfigDict(extra="forbid")
     name: str = Field(max_length=24)
     age: int = Field(ge=0, le=120)
     city: str = Field(max_length=24)
@@ -26,6 +31,7 @@ class Address(BaseModel):
 
 
 class Order(BaseModel):
+    model_config = ConfigDict(extra="forbid")
     state: Literal["open", "paid", "sent"]
     urgent: bool
     items: list[Literal["lamp", "chair"]] = Field(min_length=1, max_length=3)
@@ -36,19 +42,18 @@ class Order(BaseModel):
 @pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize("form", [Person, Order])
 def test_parse(form, seed):
-    reply = client.chat.completions.parse(model=MODEL, messages=ASK, response_format=form, max_tokens=600, seed=seed, temperature=1.0)
+    reply = client.chat.completions.parse(model=MODEL, messages=ASK, response_format=form, max_tokens=LONG_ENOUGH, seed=seed, temperature=1.0)
     assert isinstance(reply.choices[0].message.parsed, form)
 
 
-@habit("thinks when asked to")
 def test_parse_after_thinking():
     message = client.chat.completions.parse(
-        model=MODEL, messages=ASK, response_format=Person, max_tokens=900, seed=1, reasoning_effort="high").choices[0].message
+        model=MODEL, messages=ASK, response_format=Person, max_tokens=LONG_ENOUGH, seed=1, reasoning_effort="high", logit_bias=THOUGHT).choices[0].message
     assert isinstance(message.parsed, Person) and reasoning_of(message)
 
 
 def test_streamed_parse():
-    with client.chat.completions.stream(model=MODEL, messages=ASK, response_format=Person, max_tokens=600, seed=2) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=ASK, response_format=Person, max_tokens=LONG_ENOUGH, seed=2) as stream:
         for _ in stream:
             pass
         assert isinstance(stream.get_final_completion().choices[0].message.parsed, Person)
@@ -60,11 +65,11 @@ def schema_format(schema, strict=True):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_streamed_equals_unstreamed(seed):
-    options = {"messages": ASK, "seed": seed, "temperature": 1.0, "max_tokens": 600, "reasoning_effort": "high",
+    options = {"messages": ASK, "seed": seed, "temperature": 1.0, "max_tokens": LONG_ENOUGH, "reasoning_effort": "high", "logit_bias": THOUGHT,
                "response_format": schema_format(Order.model_json_schema())}
     unstreamed = create(**options)
     choices, _ = join(create(stream=True, **options))
-    assert choices == {0: whole(unstreamed.choices[0])}
+    assert choices == {0: whole(unstreamed.choices[0])} and choices[0]["reasoning"]
     Order.model_validate_json(choices[0]["content"])
 
 
@@ -86,8 +91,6 @@ def test_a_cut_off_reply_is_told_by_the_package():
 
 
 def test_json_and_tools_that_are_not_used():
-    from local import weather_tool
-
     reply = create(messages=ASK, tools=[weather_tool()], tool_choice="none", response_format=schema_format({"enum": ["yes", "no"]}), max_tokens=200)
     assert not reply.choices[0].message.tool_calls and reply.choices[0].message.content
 
