@@ -1,7 +1,9 @@
-//! What a step must read from memory at least: the yardstick speed is measured with.
+//! What a step must read from memory at least, and how much it must multiply: the yardsticks speed is measured with.
 
-use crate::weights::{AttentionWeights, FeedForwardWeights, Weights};
-use kernels::{FeedForward, Matrix};
+use crate::config::{AttentionConfig, Config};
+use crate::weights::{AttentionWeights, FeedForwardWeights, LayerWeights, Weights};
+use kernels::{Arithmetic, FeedForward, Matrix};
+use std::ops::AddAssign;
 
 /// Bytes of a model's weights, by how often a step reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,20 +28,7 @@ impl WeightBytes {
             ..WeightBytes::default()
         };
         for layer in &weights.layers {
-            sum.every_step += match &layer.attention {
-                AttentionWeights::Mla(w) => {
-                    let heads = w.k_b.iter().chain(&w.v_b);
-                    [&w.q_a, &w.q_b, &w.kv_a, &w.output]
-                        .into_iter()
-                        .chain(heads)
-                        .map(matrix)
-                        .sum()
-                }
-                AttentionWeights::Gqa(w) => [&w.q, &w.k, &w.v, &w.output]
-                    .into_iter()
-                    .map(matrix)
-                    .sum::<u64>(),
-            };
+            sum.every_step += attention(layer).into_iter().map(matrix).sum::<u64>();
             match &layer.feed_forward {
                 FeedForwardWeights::Dense(dense) => sum.every_step += feed_forward(dense),
                 FeedForwardWeights::Moe {
@@ -69,12 +58,146 @@ impl WeightBytes {
     }
 }
 
+/// Multiply-accumulates, by what does them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Products {
+    /// With weights in formats with blocks.
+    pub integer: u64,
+    /// With BF16 weights.
+    pub bf16: u64,
+    /// With F32 and F16 weights, and of attention.
+    pub f32: u64,
+}
+
+impl Products {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.integer + self.bf16 + self.f32
+    }
+
+    /// How many this arithmetic does.
+    pub fn by(&self, arithmetic: Arithmetic) -> u64 {
+        match arithmetic {
+            Arithmetic::Integer => self.integer,
+            Arithmetic::Bf16 => self.bf16,
+            Arithmetic::F32 => self.f32,
+        }
+    }
+
+    fn times(self, n: usize) -> Products {
+        let n = n as u64;
+        Products {
+            integer: self.integer * n,
+            bf16: self.bf16 * n,
+            f32: self.f32 * n,
+        }
+    }
+
+    fn add_matrix(&mut self, matrix: &Matrix) {
+        let products = (matrix.rows() * matrix.cols()) as u64;
+        *match Arithmetic::of(matrix.format()) {
+            Arithmetic::Integer => &mut self.integer,
+            Arithmetic::Bf16 => &mut self.bf16,
+            Arithmetic::F32 => &mut self.f32,
+        } += products;
+    }
+
+    fn of<'a>(matrices: impl IntoIterator<Item = &'a Matrix>) -> Products {
+        let mut sum = Products::default();
+        for matrix in matrices {
+            sum.add_matrix(matrix);
+        }
+        sum
+    }
+}
+
+impl AddAssign for Products {
+    fn add_assign(&mut self, other: Products) {
+        self.integer += other.integer;
+        self.bf16 += other.bf16;
+        self.f32 += other.f32;
+    }
+}
+
+/// What one token multiplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenProducts {
+    /// With the weights of all layers, of the experts those that a token uses.
+    pub layers: Products,
+    /// With the head, if it wants logits.
+    pub head: Products,
+    /// With each cached token it sees, in all layers.
+    pub attention: u64,
+}
+
+impl TokenProducts {
+    /// Counts them in `weights`, whose configuration is `config`.
+    pub fn of(weights: &Weights, config: &Config) -> TokenProducts {
+        let experts_per_token = config.feed_forward.moe.as_ref();
+        let experts_per_token = experts_per_token.map_or(0, |moe| moe.experts_per_token);
+        let mut layers = Products::default();
+        for layer in &weights.layers {
+            layers += Products::of(attention(layer));
+            match &layer.feed_forward {
+                FeedForwardWeights::Dense(dense) => layers += Products::of(matrices(dense)),
+                FeedForwardWeights::Moe {
+                    router,
+                    experts,
+                    shared,
+                } => {
+                    layers.add_matrix(router);
+                    layers += Products::of(shared.iter().flat_map(matrices));
+                    let expert = Products::of(experts.iter().take(1).flat_map(matrices));
+                    layers += expert.times(experts_per_token);
+                }
+            }
+        }
+        TokenProducts {
+            layers,
+            head: Products::of([&weights.head]),
+            attention: (weights.layers.len() * attention_width(&config.attention)) as u64,
+        }
+    }
+
+    /// Those of a step: `rows` tokens, which see `visible` cached ones all in all, and `logit_rows` rows of logits.
+    pub fn step(&self, rows: usize, visible: usize, logit_rows: usize) -> Products {
+        let mut sum = self.layers.times(rows);
+        sum += self.head.times(logit_rows);
+        sum.f32 += self.attention * visible as u64;
+        sum
+    }
+}
+
+/// Products of a token with one that it sees, in one layer: a score and a share of the sum, for every head.
+fn attention_width(attention: &AttentionConfig) -> usize {
+    match attention {
+        AttentionConfig::Mla(mla) => mla.num_heads * (2 * mla.kv_lora_rank + mla.qk_rope_head_dim),
+        AttentionConfig::Gqa(gqa) => gqa.num_heads * 2 * gqa.head_dim,
+    }
+}
+
+/// The matrices of a layer's attention.
+fn attention(layer: &LayerWeights) -> Vec<&Matrix> {
+    match &layer.attention {
+        AttentionWeights::Mla(w) => {
+            let heads = w.k_b.iter().chain(&w.v_b);
+            let whole = [&w.q_a, &w.q_b, &w.kv_a, &w.output];
+            whole.into_iter().chain(heads).collect()
+        }
+        AttentionWeights::Gqa(w) => vec![&w.q, &w.k, &w.v, &w.output],
+    }
+}
+
+fn matrices(weights: &FeedForward) -> [&Matrix; 3] {
+    [&weights.gate, &weights.up, &weights.down]
+}
+
 fn matrix(matrix: &Matrix) -> u64 {
     matrix.bytes().len() as u64
 }
 
 fn feed_forward(weights: &FeedForward) -> u64 {
-    matrix(&weights.gate) + matrix(&weights.up) + matrix(&weights.down)
+    matrices(weights).into_iter().map(matrix).sum()
 }
 
 #[cfg(test)]
@@ -93,5 +216,39 @@ mod tests {
         assert_eq!(bytes.step(3, false), 130);
         assert_eq!(bytes.step(0, true), 107);
         assert_eq!(WeightBytes::default().step(0, false), 0);
+    }
+
+    #[test]
+    fn a_step_multiplies_what_its_tokens_use() {
+        let one = |integer, bf16, f32| Products { integer, bf16, f32 };
+        let token = TokenProducts {
+            layers: one(100, 20, 3),
+            head: one(0, 50, 0),
+            attention: 7,
+        };
+        let step = token.step(4, 4 * 10, 1);
+        assert_eq!(step, one(400, 80 + 50, 12 + 280));
+        assert_eq!(step.total(), 400 + 130 + 292);
+        let by: u64 = Arithmetic::ALL.map(|a| step.by(a)).iter().sum();
+        assert_eq!(by, step.total());
+    }
+
+    /// Counted by hand from the sizes in the fixture's config.json, of which F32 weights hold all.
+    #[test]
+    fn a_tokens_products_are_its_active_parameters() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../fixtures/models/mistral4-tiny-f32"
+        );
+        let checkpoint = crate::open(std::path::Path::new(path)).unwrap();
+        let weights = checkpoint.load(&|_, _| {}).unwrap();
+        let token = TokenProducts::of(&weights, &checkpoint.config);
+        let parameters = checkpoint.parameters();
+        let all = token.step(1, 0, 1);
+        assert_eq!((all.integer, all.bf16), (0, 0));
+        // What is active beside products: norms, which are less than a hundredth, and the embedding table if it counts.
+        let active = parameters.active as f64;
+        let off = (all.total() as f64 / active - 1.0).abs();
+        assert!(off < 0.02, "{all:?} of {active}");
     }
 }

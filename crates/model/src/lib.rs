@@ -26,7 +26,7 @@ pub use config::{
     AttentionConfig, Config, FeedForwardConfig, GqaConfig, MergerConfig, MlaConfig, MoeConfig,
     Parameters, QueryScale, RopeConfig, RopeScaling, SoftmaxScale, Source, VisionConfig,
 };
-pub use cost::WeightBytes;
+pub use cost::{Products, TokenProducts, WeightBytes};
 pub use error::ModelError;
 /// What the engine needs to fill a batch: the size of a page and the kinds of input.
 pub use kernels::{PAGE_SIZE, RowInput};

@@ -4,7 +4,7 @@ use crate::LanguageModel;
 use crate::attention::{Attention, LayerCache};
 use crate::batch::{Batch, Output};
 use crate::config::{Config, SoftmaxScale};
-use crate::cost::WeightBytes;
+use crate::cost::{TokenProducts, WeightBytes};
 use crate::error::ModelError;
 use crate::feed_forward::FeedForwardPart;
 use crate::rope::Rope;
@@ -66,6 +66,11 @@ impl Transformer {
     /// What its weights take to read.
     pub fn weight_bytes(&self) -> WeightBytes {
         WeightBytes::of(&self.weights)
+    }
+
+    /// What a token multiplies.
+    pub fn token_products(&self) -> TokenProducts {
+        TokenProducts::of(&self.weights, &self.config)
     }
 
     /// Pages its cache has.

@@ -5,9 +5,9 @@
 //! others say how much it did. Knows no model.
 
 use super::Cpu;
+use crate::memory::Bytes;
 use crate::quant::Format;
 use crate::simd::{Kernel, Simd};
-use memmap2::MmapMut;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -76,26 +76,15 @@ pub fn measure_bandwidth(cpu: &Cpu) -> f64 {
 /// Bytes a second that all threads of `cpu` read from memory together, in huge pages where the system grants them. Takes
 /// 128 MiB and 0.3 s.
 pub fn probe_bandwidth(cpu: &Cpu) -> Probe {
-    match MmapMut::map_anon(BUFFER_BYTES) {
-        Ok(mut buffer) => {
-            // A wish: without it the same bytes take more time to reach.
-            #[cfg(target_os = "linux")]
-            let _ = buffer.advise(memmap2::Advice::HugePage);
-            buffer.fill(1);
-            probe_reading(cpu, &buffer)
-        }
-        Err(_) => probe_reading(cpu, &vec![1; BUFFER_BYTES]),
-    }
-}
-
-fn probe_reading(cpu: &Cpu, buffer: &[u8]) -> Probe {
+    let buffer = Bytes::filled(BUFFER_BYTES, |bytes| bytes.fill(1));
+    let buffer = buffer.unwrap_or_else(|_| Bytes::from(vec![1; BUFFER_BYTES]));
     let sum = AtomicU64::new(0);
     let probe = passes(BANDWIDTH_LENGTH, || {
-        cpu.threads.run(buffer.len() / TASK_BYTES, |task| {
-            let bytes = &buffer[task * TASK_BYTES..][..TASK_BYTES];
+        cpu.threads.run(BUFFER_BYTES / TASK_BYTES, |task| {
+            let bytes = &buffer.as_slice()[task * TASK_BYTES..][..TASK_BYTES];
             sum.fetch_add(u64::from(cpu.unit.run(Read(bytes))), Relaxed);
         });
-        buffer.len() as f64
+        BUFFER_BYTES as f64
     });
     black_box(sum);
     probe
