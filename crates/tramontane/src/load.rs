@@ -83,10 +83,7 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     }
     plan::start::check(args, &checkpoint)?;
     let weights = weights(&checkpoint, args.quiet)?;
-    let options = Options {
-        kv_type: kv_type(args, &checkpoint)?,
-        softmax_scale: softmax_scale(args),
-    };
+    let options = options(args, &checkpoint)?;
     if args.verbose {
         for copy in &weights.report.repacked {
             eprintln!(
@@ -102,6 +99,14 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
         checkpoint,
         cpu,
         transformer,
+    })
+}
+
+/// What the command line chooses of the numbers.
+pub fn options(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Options> {
+    Ok(Options {
+        kv_type: kv_type(args, checkpoint)?,
+        softmax_scale: softmax_scale(args),
     })
 }
 

@@ -4,13 +4,14 @@ use super::plan::{Plan, describe, verdict};
 use crate::args::InspectArgs;
 use crate::load;
 use crate::machine;
-use crate::plan::{self, Fit, start};
+use crate::plan::{self, Fit, start, trial};
 use anyhow::Result;
 use kernels::{Backend, Cpu};
-use model::{Checkpoint, Config, WeightBytes, Weights};
+use model::{Checkpoint, WeightBytes, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Contexts whose cache is priced, as far as the model goes.
 const CONTEXTS: [usize; 4] = [4096, 32_768, 131_072, 262_144];
@@ -111,8 +112,14 @@ struct Machine {
     bandwidth: f64,
     /// What one decoded token reads, at an empty context.
     bytes_per_token: u64,
-    /// The bandwidth over that: no engine can decode faster here, one sequence at a time.
+    /// The bandwidth over that: no engine can decode faster here, one sequence at a time, if the weights do not stay in the
+    /// processor's cache.
     decode_limit_tokens_per_second: f64,
+    /// What this version reaches of it: its own first layers and head were run for a moment. None for a model that does
+    /// not fit into memory.
+    predicted_tokens_per_second: Option<f64>,
+    /// Layers that were run for it.
+    predicted_from_layers: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -160,7 +167,7 @@ fn report(
     args: &InspectArgs,
     checkpoint: &Checkpoint,
     weights: &Weights,
-    cpu: &Cpu,
+    cpu: &Arc<Cpu>,
 ) -> Result<Report> {
     let config = &checkpoint.config;
     let parameters = checkpoint.parameters();
@@ -183,7 +190,7 @@ fn report(
         formats: formats(checkpoint),
         weights: weight_memory(weights),
         kv_cache: kv_cache(args, checkpoint)?,
-        machine: machine(config, weights, cpu),
+        machine: machine(args, checkpoint, weights, cpu)?,
         tensors: Vec::new(),
         plan: None,
     })
@@ -256,24 +263,37 @@ fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint) -> Result<KvCache> {
     })
 }
 
-fn machine(config: &Config, weights: &Weights, cpu: &Cpu) -> Machine {
+fn machine(
+    args: &InspectArgs,
+    checkpoint: &Checkpoint,
+    weights: &Weights,
+    cpu: &Arc<Cpu>,
+) -> Result<Machine> {
+    let config = &checkpoint.config;
     let bandwidth = kernels::measure_bandwidth(cpu);
-    let sizes = WeightBytes::of(weights);
-    let experts_per_token = config
-        .feed_forward
-        .moe
-        .as_ref()
-        .map_or(0, |moe| moe.experts_per_token);
-    let bytes_per_token = sizes.step(experts_per_token * sizes.num_expert_layers, true);
-    Machine {
+    let bytes_per_token = trial::token_bytes(config, &WeightBytes::of(weights)).1;
+    let memory = machine::memory();
+    let refusal = start::need(&args.model, checkpoint)?.refusal(&memory, None);
+    let prediction = match refusal {
+        None => Some(trial::predict(
+            cpu.clone(),
+            config,
+            weights,
+            load::options(&args.model, checkpoint)?,
+        )?),
+        Some(_) => None,
+    };
+    Ok(Machine {
         cpu: machine::cpu_name(),
         backend: cpu.describe(),
-        memory: machine::memory(),
+        memory,
         unused_gpus: machine::graphics_processors(),
         bandwidth,
         bytes_per_token,
         decode_limit_tokens_per_second: plan::decode_limit(bandwidth, bytes_per_token),
-    }
+        predicted_tokens_per_second: prediction.map(|found| found.tokens_per_second),
+        predicted_from_layers: prediction.map(|found| found.num_layers),
+    })
 }
 
 fn tensor_line(checkpoint: &Checkpoint, tensor: &model::Tensor) -> TensorLine {
@@ -410,5 +430,13 @@ fn print_cost(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "  one decoded token reads {}: at most {:.1} tokens/s, one sequence at a time",
         load::bytes(m.bytes_per_token),
         m.decode_limit_tokens_per_second
+    )?;
+    let prediction = m.predicted_tokens_per_second.zip(m.predicted_from_layers);
+    let Some((speed, layers)) = prediction else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "  this version: about {speed:.1} tokens/s ({layers} of its layers and the head, run for a moment)"
     )
 }

@@ -5,7 +5,9 @@
 //! know: files, the operating system, terminals.
 
 pub mod forms;
+pub mod roof;
 pub mod start;
+pub mod trial;
 
 use crate::load::bytes;
 use crate::machine::Memory;

@@ -162,11 +162,16 @@ fn inspect_says_what_was_found() {
         .map(|f| f["bytes"].as_u64().unwrap())
         .sum();
     assert_eq!(total, shares);
-    assert!(report["machine"]["bandwidth"].as_f64().unwrap() > 0.0);
+    let machine = &report["machine"];
+    assert!(machine["bandwidth"].as_f64().unwrap() > 0.0);
+    assert!(machine["predicted_tokens_per_second"].as_f64().unwrap() > 0.0);
+    assert!(machine["predicted_from_layers"].as_u64().unwrap() >= 1);
     assert!(report["kv_cache"]["contexts"][0]["verdict"].is_string());
     let text = stdout(&["inspect", "-m", &model], "");
     assert!(
-        text.contains("mapped from the files") && text.contains("with the weights it fits"),
+        text.contains("mapped from the files")
+            && text.contains("with the weights it fits")
+            && text.contains("this version: about"),
         "{text}"
     );
 }
@@ -302,9 +307,30 @@ fn bench_prints_a_row_a_test() {
             "roofline_share",
             "bytes_per_token",
             "distinct_experts_per_layer",
+            "tokens_per_second_min",
+            "tokens_per_second_max",
+            "multiply_accumulates_per_token",
+            "limit_tokens_per_second",
+            "limit_share",
+            "bandwidth",
+            "multiply_accumulate_rate",
         ] {
             assert!(row[field].as_f64().unwrap() > 0.0, "{field}: {row}");
         }
+        assert!(row["stdev"].is_number(), "{row}");
+        let speed = |field: &str| row[field].as_f64().unwrap();
+        let median = speed("tokens_per_second");
+        assert!(
+            speed("tokens_per_second_min") <= median && median <= speed("tokens_per_second_max")
+        );
+        let reached = speed("limit_tokens_per_second") * speed("limit_share");
+        assert!((reached / median - 1.0).abs() < 1e-6, "{row}");
+        // The limit is the lower of two roofs, and reading is one of them.
+        assert!(speed("limit_share") >= speed("roofline_share"), "{row}");
+        assert!(
+            matches!(row["limit"].as_str(), Some("bandwidth" | "arithmetic")),
+            "{row}"
+        );
     }
     // Two random tokens that use 2 of 4 experts each use between 2 and 4 different ones.
     let experts = rows[4]["distinct_experts_per_layer"].as_f64().unwrap();
