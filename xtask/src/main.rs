@@ -1,6 +1,7 @@
-//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | page | load | eval-mini`. What it prints is for the
-//! person at the terminal.
+//! The project's chores: `cargo xtask tidy | golden | smollm2 | clients | page | load | eval-mini | bench`. What it prints
+//! is for the person at the terminal.
 
+mod bench;
 mod clients;
 mod eval_mini;
 mod golden;
@@ -27,7 +28,12 @@ usage: cargo xtask <chore>
             [--model PATH] [PYTEST ARGUMENT...], or --screenshots to take the documentation's pictures
   load      hundreds of clients at once on one server: [--seconds 120] [--clients 200] [--model PATH|scripted]
   eval-mini ask the built-in model its evaluation through the server, one question after another (needs Python 3):
-            [--model PATH] [--limit N] [--parallel N] [--out FILE.jsonl] [--questions FILE...]";
+            [--model PATH] [--limit N] [--parallel N] [--out FILE.jsonl] [--questions FILE...]
+  bench     speed of a file in turns, as a Markdown table: this tree (built, or TRAMONTANE_BIN) and
+            --before BINARY (an earlier one), and/or --llama-bench BINARY, --llama-batched-bench BINARY (batches above 1),
+            --ik-llama-bench BINARY, --ik-llama-batched-bench BINARY:
+            -m FILE [--rounds 5] [--repeat 1] [--prompt 512,...] [--generate 32,...] [--batch 1,...] [--depth 0,...]
+            [--flags \"...\"] [--peer-flags \"-t 2 ...\"] [--ik-flags \"...\"]";
 
 fn main() -> Result<()> {
     let chore = std::env::args().nth(1).unwrap_or_default();
@@ -39,6 +45,7 @@ fn main() -> Result<()> {
         "page" => page::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         "load" => load::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         "eval-mini" => eval_mini::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
+        "bench" => bench::run(&root(), &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => bail!("{USAGE}"),
     }
 }
