@@ -16,6 +16,7 @@ mod reference;
 mod rows;
 mod shapes;
 mod simd;
+mod spare;
 
 pub use backend::{
     Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,

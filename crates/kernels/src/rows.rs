@@ -1,21 +1,25 @@
 //! Activations: row-major `[rows, cols]` f32, opaque to the model, and named column ranges within a row.
 
+use crate::spare::Lent;
+
 /// A row-major matrix of activations on some device. The model moves it between operations and never looks inside;
 /// [`crate::Backend::download`] reads it.
 #[derive(Debug)]
 pub struct Rows {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    data: Lent<f32>,
 }
 
 impl Rows {
     pub(crate) fn zeroed(rows: usize, cols: usize) -> Rows {
-        Rows {
-            rows,
-            cols,
-            data: vec![0.0; rows * cols],
-        }
+        Rows::in_buffer(rows, cols, vec![0.0; rows * cols].into())
+    }
+
+    /// Rows that hold what `data` does.
+    pub(crate) fn in_buffer(rows: usize, cols: usize, data: Lent<f32>) -> Rows {
+        debug_assert_eq!(data.len(), rows * cols);
+        Rows { rows, cols, data }
     }
 
     pub(crate) fn from_slice(rows: usize, cols: usize, values: &[f32]) -> Rows {
@@ -27,7 +31,7 @@ impl Rows {
         Rows {
             rows,
             cols,
-            data: values.to_vec(),
+            data: values.to_vec().into(),
         }
     }
 

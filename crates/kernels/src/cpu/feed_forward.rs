@@ -44,7 +44,7 @@ impl Cpu {
         let (parts, pairs) = group_by_expert(x.rows(), routing, experts, shared);
         let cols = out.cols();
         let total: usize = parts.iter().map(|part| part.rows.len()).sum();
-        let mut y = vec![0.0; total * cols];
+        let mut y = self.values.take(total * cols, 0.0);
         self.parts(x, &parts, &Shared::new(&mut y), cols);
         let first_shared = total - if shared.is_some() { x.rows() } else { 0 };
         let y_row = |pair: usize| &y[pair * cols..][..cols];
@@ -69,7 +69,7 @@ impl Cpu {
             .map(|part| part.weights.gate.rows())
             .max()
             .unwrap_or(0);
-        let mut hidden = vec![0.0; total * width];
+        let mut hidden = self.values.take(total * width, 0.0);
         let jobs: Vec<Product> = parts
             .iter()
             .map(|part| Product {

@@ -93,8 +93,8 @@ pub(super) struct Weights<'a> {
     bytes: &'a [u8],
     cols: usize,
     row_bytes: usize,
-    /// Where each row begins.
-    starts: [usize; GROUP],
+    num_rows: usize,
+    first_row: usize,
     /// The whole matrix interleaved, if it is, from these rows on.
     interleaved: Option<&'a [u8]>,
 }
@@ -102,40 +102,46 @@ pub(super) struct Weights<'a> {
 impl<'a> Weights<'a> {
     pub fn new(weight: &'a Matrix, first_row: usize) -> Weights<'a> {
         let row_bytes = weight.row_bytes();
-        let row = |lane: usize| (first_row + lane).min(weight.rows() - 1);
         Weights {
             bytes: weight.bytes(),
             cols: weight.cols(),
             row_bytes,
-            starts: std::array::from_fn(|lane| row(lane) * row_bytes),
+            num_rows: weight.rows(),
+            first_row,
             interleaved: weight
                 .interleaved()
                 .map(|bytes| &bytes[first_row * row_bytes..]),
         }
     }
 
-    /// Bytes `offset..offset + len` of these rows, interleaved, and as many bytes that lie some way ahead in memory.
+    /// Bytes `offset..offset + len` of these rows, which are interleaved, and as many bytes that lie some way ahead in memory.
     #[inline(always)]
-    fn interleaved_part(
-        &self,
-        bytes: &'a [u8],
-        offset: usize,
-        len: usize,
-    ) -> (Interleaved<'a>, &'a [u8]) {
+    fn interleaved_part(&self, offset: usize, len: usize) -> (Interleaved<'a>, &'a [u8]) {
+        let bytes = self.interleaved.unwrap_or(&[]);
         let (first, len) = (offset * GROUP, len * GROUP);
         let ahead = first + AHEAD;
         let ahead = bytes.get(ahead..ahead + len).unwrap_or(&[]);
         (Interleaved(&bytes[first..][..len]), ahead)
     }
 
+    /// Where a row begins.
+    #[inline(always)]
+    fn start(&self, lane: usize) -> usize {
+        (self.first_row + lane).min(self.num_rows - 1) * self.row_bytes
+    }
+
     #[inline(always)]
     fn row(&self, lane: usize) -> &'a [u8] {
-        &self.bytes[self.starts[lane]..][..self.row_bytes]
+        &self.bytes[self.start(lane)..][..self.row_bytes]
     }
 
     #[inline(always)]
     pub fn lanes(&self) -> Lanes<'a> {
-        Lanes::new(self.bytes, &self.starts, self.row_bytes)
+        let mut starts = [0; GROUP];
+        for (lane, start) in starts.iter_mut().enumerate() {
+            *start = self.start(lane);
+        }
+        Lanes::new(self.bytes, &starts, self.row_bytes)
     }
 
     /// The last bytes of each row, from `offset`, padded with zeros.
@@ -154,7 +160,7 @@ impl<'a> Weights<'a> {
     /// that come from memory: sixteen rows at once are more streams than the hardware follows.)
     #[inline(always)]
     fn next_group(&self, offset: usize, len: usize) -> &'a [u8] {
-        let first = self.starts[GROUP - 1] + self.row_bytes + offset * GROUP;
+        let first = self.start(GROUP - 1) + self.row_bytes + offset * GROUP;
         self.bytes.get(first..first + len * GROUP).unwrap_or(&[])
     }
 }

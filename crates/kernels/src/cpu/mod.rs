@@ -39,10 +39,11 @@ use crate::matrix::Matrix;
 use crate::reference::{embed_row, rotate_row, routing, write_slot};
 use crate::rows::{Columns, Rows};
 use crate::shapes;
+use crate::spare::Spare;
 use attention::{AttentionTask, MAX_HEADS, Stored};
 use elementwise::{Gelu, RmsNorm, Softmax};
 use isa::Unit;
-use operand::{Forms, Operand};
+use operand::{Blocks, Forms, Operand};
 use products::Product;
 use shared::Shared;
 use std::ops::Range;
@@ -57,6 +58,9 @@ pub struct Cpu {
     isa: Isa,
     unit: Unit,
     threads: Threads,
+    /// Buffers of values, used again from step to step.
+    values: Spare<f32>,
+    blocks: Blocks,
     /// Bytes of weights that may still be copied into the order that products read.
     room: AtomicU64,
 }
@@ -73,6 +77,8 @@ impl Cpu {
             isa,
             unit,
             threads: Threads::new(threads),
+            values: Spare::default(),
+            blocks: Blocks::default(),
             room: AtomicU64::new(u64::MAX),
         })
     }
@@ -120,7 +126,7 @@ impl Cpu {
         weights: impl IntoIterator<Item = &'a Matrix>,
     ) -> Operand<'a> {
         let forms = Forms::of(weights.into_iter().map(Matrix::format));
-        Operand::new(self.unit, &self.threads, rows, forms)
+        Operand::new(self.unit, &self.threads, &self.blocks, rows, forms)
     }
 
     fn attention_on<T: Stored + Sync>(
@@ -174,7 +180,9 @@ impl Backend for Cpu {
     }
 
     fn rows(&self, rows: usize, cols: usize) -> Rows {
-        Rows::zeroed(rows, cols)
+        let mut data = self.values.take(rows * cols, 0.0);
+        data.fill(0.0);
+        Rows::in_buffer(rows, cols, data)
     }
 
     fn upload(&self, rows: usize, cols: usize, values: &[f32]) -> Rows {

@@ -14,6 +14,7 @@ use crate::reference::product::{
     BF16_STEP, SCALED_ACTIVATIONS, SMALLEST_ACTIVATION, SUPER_ACTIVATIONS,
 };
 use crate::simd::{Kernel, Simd};
+use crate::spare::{Lent, Spare};
 
 /// A tile's width of one row's activations (padded with zeros), quantised, and their sums.
 #[derive(Clone, Copy)]
@@ -70,14 +71,27 @@ impl Forms {
 pub(crate) struct Operand<'a> {
     /// The rows as they are; they may differ in length.
     pub rows: Vec<&'a [f32]>,
-    scaled: Vec<QuantizedBlock>,
-    super_blocks: Vec<QuantizedBlock>,
-    split: Vec<SplitStep>,
+    scaled: Lent<QuantizedBlock>,
+    super_blocks: Lent<QuantizedBlock>,
+    split: Lent<SplitStep>,
+}
+
+/// Buffers for the forms.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    quantized: Spare<QuantizedBlock>,
+    split: Spare<SplitStep>,
 }
 
 impl<'a> Operand<'a> {
     /// Makes the forms, a few rows a task.
-    pub fn new(unit: Unit, threads: &Threads, rows: Vec<&'a [f32]>, forms: Forms) -> Operand<'a> {
+    pub fn new(
+        unit: Unit,
+        threads: &Threads,
+        blocks: &Blocks,
+        rows: Vec<&'a [f32]>,
+        forms: Forms,
+    ) -> Operand<'a> {
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let num = |wanted: bool, size: usize| {
             if wanted {
@@ -86,9 +100,13 @@ impl<'a> Operand<'a> {
                 0
             }
         };
-        let mut scaled = vec![QuantizedBlock::ZERO; num(forms.scaled, TILE_VALUES)];
-        let mut super_blocks = vec![QuantizedBlock::ZERO; num(forms.super_blocks, TILE_VALUES)];
-        let mut split = vec![SplitStep::ZERO; num(forms.split, BF16_STEP)];
+        // What a row has is filled below; what it has not is not read.
+        let quantized = |len| blocks.quantized.take(len, QuantizedBlock::ZERO);
+        let mut scaled = quantized(num(forms.scaled, TILE_VALUES));
+        let mut super_blocks = quantized(num(forms.super_blocks, TILE_VALUES));
+        let mut split = blocks
+            .split
+            .take(num(forms.split, BF16_STEP), SplitStep::ZERO);
         if forms.scaled || forms.super_blocks || forms.split {
             let (scaled, super_blocks) = (Shared::new(&mut scaled), Shared::new(&mut super_blocks));
             let split = Shared::new(&mut split);

@@ -11,6 +11,9 @@ use std::ops::Range;
 const TASK_ROWS: usize = 64;
 /// Tasks a thread should get, so that the last ones end together.
 const TASKS_PER_THREAD: usize = 16;
+/// Bytes of weights, times rows, that a task should at least have if each thread still gets two: some microseconds of
+/// work in one run of memory.
+const TASK_BYTES: usize = 32 << 10;
 
 /// `operand.rows[rows] · weightᵀ`; with `up`, `silu(that) ⊙ (operand.rows[rows] · upᵀ)`.
 pub(super) struct Product<'a> {
@@ -100,10 +103,14 @@ impl Cpu {
         let num_groups = |p: &Product| p.weight.rows().div_ceil(GROUP);
         let parts = |p: &Product| num_groups(p) * p.rows.len().div_ceil(TASK_ROWS);
         let total: usize = products.iter().map(parts).sum();
-        let groups_per_task = (total / (TASKS_PER_THREAD * self.threads.count())).clamp(1, 16);
+        let spread = (total / (TASKS_PER_THREAD * self.threads.count())).clamp(1, 16);
+        let most = total / (2 * self.threads.count());
         let mut tasks = Vec::new();
         for (index, product) in products.iter().enumerate() {
             let (groups, rows) = (num_groups(product), product.rows.len());
+            let group_work = GROUP * product.weight.row_bytes() * rows.min(TASK_ROWS);
+            let enough = TASK_BYTES / group_work.max(1);
+            let groups_per_task = spread.max(enough.min(most));
             for group in (0..groups).step_by(groups_per_task) {
                 for row in (0..rows).step_by(TASK_ROWS) {
                     tasks.push(Task {

@@ -25,7 +25,10 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
         let Weights {
             cols, row_bytes, ..
         } = self.weights;
-        let lanes = self.weights.lanes();
+        let in_file_order = match self.weights.interleaved {
+            Some(_) => None,
+            None => Some(self.weights.lanes()),
+        };
         let tile_bytes = row_bytes * TILE_VALUES / cols;
         let tile = self.tile;
         self.out.fill([0.0; GROUP]);
@@ -33,13 +36,13 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
             let (offset, len) = (b * tile_bytes, tile_bytes.min(row_bytes - b * tile_bytes));
             let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / T::SCHEME.group;
             let x = self.operand.quantized(T::SUPER, b);
-            let Some(bytes) = self.weights.interleaved else {
+            if let Some(lanes) = &in_file_order {
                 simd.prefetch(self.weights.next_group(offset, len));
                 tile.fill::<S, T, _>(simd, lanes.part(offset, len), groups);
                 tile_meets_rows::<S, T>(simd, tile, groups, x, self.rows, self.out);
                 continue;
-            };
-            let (part, ahead) = self.weights.interleaved_part(bytes, offset, len);
+            }
+            let (part, ahead) = self.weights.interleaved_part(offset, len);
             match (self.rows, &mut *self.out) {
                 ([a], out) => {
                     let x = [&x[*a as usize]];
@@ -238,8 +241,8 @@ impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
         let simd = self.simd;
         if T::SUPER {
             let scale = simd.iload(&tile.integer_scales[g]);
-            for m in 0..M {
-                self.scaled[m] = simd.iadd(self.scaled[m], simd.imul(scale, dots[m]));
+            for (scaled, dots) in self.scaled.iter_mut().zip(dots) {
+                *scaled = simd.iadd(*scaled, simd.imul(scale, dots));
             }
             return;
         }
