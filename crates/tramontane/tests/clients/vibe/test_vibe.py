@@ -57,7 +57,7 @@ def vibe(folder: Path, url: str, prompt: str, *arguments: str, backend="generic"
     command = [str(Path(sys.executable).parent / "vibe"), "--prompt", prompt, "--auto-approve", "--output", "json", *arguments]
     # The keyring is asked only for keys that the environment lacks; HOME keeps it from the user's own settings.
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "VIBE_HOME": str(home), "TRAMONTANE_KEY": "none-needed", "MISTRAL_API_KEY": "none-needed"}
-    run = subprocess.run(command, cwd=work, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
+    run = subprocess.run(command, cwd=work, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     return run
 
 
