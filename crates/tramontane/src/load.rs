@@ -81,7 +81,10 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
     if !args.quiet {
         announce(args, &checkpoint, &cpu);
     }
-    plan::start::check(args, &checkpoint)?;
+    if !plan::start::check(args, &checkpoint)? {
+        // Copies could not be dropped and read again, as mapped files can.
+        cpu.interleave_at_most(0);
+    }
     let weights = weights(&checkpoint, args.quiet)?;
     let options = options(args, &checkpoint)?;
     if args.verbose {

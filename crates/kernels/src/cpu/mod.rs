@@ -47,7 +47,7 @@ use operand::{Blocks, Forms, Operand};
 use products::Product;
 use shared::Shared;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use threads::Threads;
 
 /// Values that one task of an elementwise operation should at least have: some 10 µs of work.
@@ -83,13 +83,10 @@ impl Cpu {
         })
     }
 
-    /// The same backend, but at most this many bytes of weights are copied into the order that products read best; the
-    /// rest are read in the order of their file, which is slower and gives the same bits. (Not said: no limit.)
-    pub fn interleaving_at_most(self, bytes: u64) -> Cpu {
-        Cpu {
-            room: AtomicU64::new(bytes),
-            ..self
-        }
+    /// From now on copies at most this many bytes of weights into the order that products read best; the rest are read in
+    /// the order of their file, which is slower and gives the same bits. (Never said: no limit.)
+    pub fn interleave_at_most(&self, bytes: u64) {
+        self.room.store(bytes, Relaxed);
     }
 
     /// The instruction set in use.

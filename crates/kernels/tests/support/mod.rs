@@ -192,7 +192,7 @@ pub fn candidates() -> Vec<Candidate> {
             all.push(Candidate { name, cpu });
         }
         let cpu = Cpu::new(Some(isa), Some(2)).unwrap();
-        let cpu = cpu.interleaving_at_most(0);
+        cpu.interleave_at_most(0);
         let name = format!("{}, weights in the file's order", isa.name());
         all.push(Candidate { name, cpu });
     }

@@ -13,20 +13,24 @@ use std::fs;
 const ARCHITECTURE: &str = "mistral4";
 const MANY_PARAMETERS: u64 = 100_000_000_000;
 
-/// Makes sure that the checkpoint fits this machine, before anything of it is read.
+/// Makes sure that the checkpoint fits this machine, before anything of it is read. False: it does not, and was started
+/// by force.
 ///
 /// # Errors
 /// The numbers, and what would fit.
-pub fn check(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<()> {
+pub fn check(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<bool> {
     let memory = machine::memory();
     let Some(mut refusal) = need(args, checkpoint)?.refusal(&memory, args.ctx) else {
-        return Ok(());
+        return Ok(true);
     };
     if args.force {
         if !args.quiet {
-            eprintln!("note: this model does not fit into memory, and is started by --force");
+            eprintln!(
+                "note: this model does not fit into memory, and is started by --force; its weights are read in the order of \
+                 the file, which is slower"
+            );
         }
-        return Ok(());
+        return Ok(false);
     }
     if is_small_4(checkpoint) {
         let tokens = args.ctx.unwrap_or(refusal.tokens);
