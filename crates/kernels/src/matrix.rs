@@ -101,7 +101,8 @@ impl Matrix {
     /// Keeps the interleaved rows, for all clones of this matrix; the file's own bytes are let go until someone reads
     /// them again.
     pub(crate) fn keep_interleaved(&self, bytes: Bytes) {
-        debug_assert_eq!(Some(bytes.len()), self.interleaved_len_to_make());
+        let expected = order::interleaved_len(self.rows, self.row_bytes());
+        assert_eq!(bytes.len(), expected, "interleaved bytes");
         // Whoever came first made the same bytes.
         let _ = self.interleaved.set(bytes);
         self.data.let_go();

@@ -9,8 +9,8 @@ mod images;
 mod support;
 
 use kernels::{
-    Backend, Columns, FeedForward, Format, Matrix, Pairing, Reference, RotaryTable, RouterRule,
-    Routing, RowInput, Rows,
+    Backend, Columns, Cpu, FeedForward, Format, Matrix, Pairing, Reference, RotaryTable,
+    RouterRule, Routing, RowInput, Rows,
 };
 use support::{
     ACTIVATIONS, Activations, Random, WEIGHTS, Weights, activations, assert_same, candidates,
@@ -141,6 +141,24 @@ fn a_row_does_not_depend_on_the_rows_beside_it() {
                 let one = Reference.upload(1, 768, &values[r * 768..][..768]);
                 let alone = &project(&candidate.cpu, &one, &[&w])[0];
                 assert_same(alone, &together[r * 50..][..50], &candidate.name);
+            }
+        }
+    }
+}
+
+/// Many more threads than cores: the same bits, and no one waits for ever.
+#[test]
+fn products_by_64_threads() {
+    let mut random = Random(12);
+    let cpu = Cpu::new(None, Some(64)).unwrap();
+    for format in [Format::Q4K, Format::Q6K, Format::Q8_0, Format::Bf16] {
+        let w = weights(format, 200, 512, Weights::Ordinary, &mut random);
+        for rows in [1, 9] {
+            let x = random_rows(&Reference, rows, 512, &mut random);
+            let golden = &project(&Reference, &x, &[&w])[0];
+            for _ in 0..20 {
+                let y = &project(&cpu, &x, &[&w])[0];
+                assert_same(y, golden, format.name());
             }
         }
     }

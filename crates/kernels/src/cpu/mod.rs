@@ -21,7 +21,7 @@ mod operand;
 mod probe;
 mod products;
 mod rounded;
-mod scalar;
+pub(crate) mod scalar;
 mod shared;
 mod threads;
 

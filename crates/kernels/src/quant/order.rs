@@ -149,3 +149,46 @@ impl Kernel for Interleave<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::scalar::Scalar;
+
+    /// A field of `w` bytes at `o` lies at `16 o`, row after row.
+    #[test]
+    fn fields_lie_side_by_side_at_sixteen_times_their_offset() {
+        for format in Format::ALL.into_iter().filter(|f| can_interleave(*f, 512)) {
+            let row_bytes = format.row_bytes(512).unwrap();
+            let byte = |i: usize| (i * 37 + i / 251) as u8;
+            let rows: Vec<u8> = (0..ROWS * row_bytes).map(byte).collect();
+            let starts = std::array::from_fn(|row| row * row_bytes);
+            let mut out = vec![0; ROWS * row_bytes];
+            let kernel = Interleave {
+                format,
+                rows: Lanes::new(&rows, &starts, row_bytes),
+                out: &mut out,
+            };
+            kernel.run(Scalar);
+            let factors = match &format.spec().scheme {
+                Scheme::Plain { .. } => [].as_slice(),
+                Scheme::Scaled(scheme) | Scheme::Super(scheme) => scheme.factors_at,
+            };
+            let mut at = 0;
+            while at < row_bytes {
+                let block = format.block_bytes().max(4);
+                let width = if factors.contains(&(at % block)) {
+                    2
+                } else {
+                    4
+                };
+                for row in 0..ROWS {
+                    let from = &rows[row * row_bytes + at..][..width];
+                    let to = &out[ROWS * at + row * width..][..width];
+                    assert_eq!(from, to, "{} row {row}, byte {at}", format.name());
+                }
+                at += width;
+            }
+        }
+    }
+}
