@@ -15,7 +15,7 @@ mod support;
 
 use kernels::{
     AttentionPlan, AttentionRow, AttentionShape, Backend, CacheLayout, Cpu, FeedForward, Format,
-    Isa, KvType, Matrix, PAGE_SIZE, Routing, measure_bandwidth,
+    Isa, KvType, Matrix, PAGE_SIZE, Routing, probe_bandwidth,
 };
 use std::time::Instant;
 use support::{Random, Weights, random_rows, weights};
@@ -31,7 +31,7 @@ fn main() {
         Ok(cpu) => cpu,
         Err(error) => return eprintln!("{error}"),
     };
-    let bandwidth = measure_bandwidth(&cpu);
+    let bandwidth = probe_bandwidth(&cpu).best;
     println!(
         "{}\nmemory: {:.1} GB/s read by all threads\n",
         cpu.describe(),

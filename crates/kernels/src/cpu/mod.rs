@@ -26,9 +26,7 @@ mod shared;
 mod threads;
 
 pub use isa::Isa;
-pub use probe::{
-    Arithmetic, Probe, measure_bandwidth, measure_dot_rate, probe_bandwidth, probe_dot_rate,
-};
+pub use probe::{Arithmetic, Probe, probe_bandwidth, probe_dot_rate};
 
 use crate::KernelError;
 use crate::backend::{

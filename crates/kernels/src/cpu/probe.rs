@@ -68,11 +68,6 @@ impl Arithmetic {
     }
 }
 
-/// Bytes a second that all threads of `cpu` read from memory together: [`probe_bandwidth`]'s best.
-pub fn measure_bandwidth(cpu: &Cpu) -> f64 {
-    probe_bandwidth(cpu).best
-}
-
 /// Bytes a second that all threads of `cpu` read from memory together, in huge pages where the system grants them. Takes
 /// 128 MiB and 0.3 s.
 pub fn probe_bandwidth(cpu: &Cpu) -> Probe {
@@ -88,11 +83,6 @@ pub fn probe_bandwidth(cpu: &Cpu) -> Probe {
     });
     black_box(sum);
     probe
-}
-
-/// Multiply-accumulates a second of all threads of `cpu`: [`probe_dot_rate`]'s best.
-pub fn measure_dot_rate(cpu: &Cpu, arithmetic: Arithmetic) -> f64 {
-    probe_dot_rate(cpu, arithmetic).best
 }
 
 /// Multiply-accumulates a second of all threads of `cpu` by the instructions its kernels use, with sums and activations in
@@ -260,7 +250,7 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let cpu = Cpu::new(Some(isa), Some(1)).unwrap();
             let [integer, bf16, f32] =
-                Arithmetic::ALL.map(|arithmetic| measure_dot_rate(&cpu, arithmetic));
+                Arithmetic::ALL.map(|arithmetic| probe_dot_rate(&cpu, arithmetic).best);
             println!("{}: {integer:e}, {bf16:e}, {f32:e}", isa.name());
             assert!(integer > 0.0 && bf16 > 0.0 && f32 > 0.0, "{}", isa.name());
         }

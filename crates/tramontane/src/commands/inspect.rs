@@ -136,7 +136,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let cpu = load::cpu(&args.model)?;
     let mut out = io::stdout().lock();
     if args.plan {
-        let plan = Plan::new(&args.model, kernels::measure_bandwidth(&cpu))?;
+        let plan = Plan::new(&args.model, kernels::probe_bandwidth(&cpu).best)?;
         return match args.json {
             true => Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?),
             false => Ok(plan.print(&mut out)?),
@@ -270,7 +270,7 @@ fn machine(
     cpu: &Arc<Cpu>,
 ) -> Result<Machine> {
     let config = &checkpoint.config;
-    let bandwidth = kernels::measure_bandwidth(cpu);
+    let bandwidth = kernels::probe_bandwidth(cpu).best;
     let bytes_per_token = trial::token_bytes(config, &WeightBytes::of(weights)).1;
     let memory = machine::memory();
     let refusal = start::need(&args.model, checkpoint)?.refusal(&memory, None);

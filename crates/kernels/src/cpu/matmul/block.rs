@@ -85,28 +85,38 @@ fn fours_span_by_span<S: Simd, T: Tiled, R: SixteenRows>(
     let (outs, rest_out) = out.as_chunks_mut::<4>();
     let mut ahead = ahead;
     for (rows, out) in fours.iter().zip(outs) {
-        let mut four = [&x[rows[0] as usize]; 4];
-        for (x_of, row) in four.iter_mut().zip(rows) {
-            *x_of = &x[*row as usize];
-        }
-        span_by_span::<S, T, _, 4>(simd, part, ahead, tile, groups, four, out);
+        let x = blocks_of(x, rows);
+        span_by_span::<S, T, _, 4>(simd, part, ahead, tile, groups, x, out);
         ahead = &[];
     }
     match *rest {
         [a] => {
-            let x = [&x[a as usize]];
+            let x = blocks_of(x, &[a]);
             span_by_span::<S, T, _, 1>(simd, part, ahead, tile, groups, x, rest_out);
         }
         [a, b] => {
-            let x = [&x[a as usize], &x[b as usize]];
+            let x = blocks_of(x, &[a, b]);
             span_by_span::<S, T, _, 2>(simd, part, ahead, tile, groups, x, rest_out);
         }
         [a, b, c] => {
-            let x = [&x[a as usize], &x[b as usize], &x[c as usize]];
+            let x = blocks_of(x, &[a, b, c]);
             span_by_span::<S, T, _, 3>(simd, part, ahead, tile, groups, x, rest_out);
         }
         _ => {}
     }
+}
+
+/// The activation blocks of these rows.
+#[inline(always)]
+fn blocks_of<'a, const M: usize>(
+    x: &'a [QuantizedBlock],
+    rows: &[u32; M],
+) -> [&'a QuantizedBlock; M] {
+    let mut blocks = [&x[rows[0] as usize]; M];
+    for (block, row) in blocks.iter_mut().zip(rows) {
+        *block = &x[*row as usize];
+    }
+    blocks
 }
 
 /// A full tile meets any number of rows.
@@ -122,16 +132,11 @@ fn tile_meets_rows<S: Simd, T: Tiled>(
     let (rows, rest) = rows.as_chunks::<4>();
     let (outs, rest_outs) = out.as_chunks_mut::<4>();
     for (rows, out) in rows.iter().zip(outs) {
-        let [a, b, c, d] = *rows;
-        let [a, b, c, d] = [
-            &x[a as usize],
-            &x[b as usize],
-            &x[c as usize],
-            &x[d as usize],
-        ];
+        let x = blocks_of(x, rows);
         if S::WIDE {
-            meet::<S, T, 4>(simd, tile, groups, [a, b, c, d], out);
+            meet::<S, T, 4>(simd, tile, groups, x, out);
         } else {
+            let [a, b, c, d] = x;
             let (first, second) = out.split_at_mut(2);
             meet::<S, T, 2>(simd, tile, groups, [a, b], first);
             meet::<S, T, 2>(simd, tile, groups, [c, d], second);
