@@ -213,9 +213,6 @@ impl Workspace {
                 query[lane / 16][lane % 16] = *word;
             }
         }
-        self.acc.fill([[0.0; 16]; GROUPS]);
-        self.shift = [[f32::NEG_INFINITY; 16]; GROUPS];
-        self.sum = [[0.0; 16]; GROUPS];
     }
 
     /// Whether a score of the tile at hand is too far above the shift.
@@ -278,13 +275,13 @@ impl Cpu {
                 workspace.begin(self, sizes, q, rows.clone(), head * shape.head_dim, scale);
                 let (tiles, head_dim) = (&tiles, shape.head_dim);
                 if shape.rounded {
-                    self.unit.run_bf16(Walk::<true> {
+                    self.unit.run_bf16(&mut Walk::<true> {
                         workspace,
                         tiles,
                         head,
                     });
                 } else {
-                    self.unit.run(Walk::<false> {
+                    self.unit.run(&mut Walk::<false> {
                         workspace,
                         tiles,
                         head,
@@ -311,12 +308,15 @@ struct Walk<'a, const ROUNDED: bool> {
     head: usize,
 }
 
-impl<const ROUNDED: bool> Kernel for Walk<'_, ROUNDED> {
+impl<const ROUNDED: bool> Kernel for &mut Walk<'_, ROUNDED> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let work = self.workspace;
+        let work = &mut *self.workspace;
+        work.acc.fill([[0.0; 16]; GROUPS]);
+        work.shift = [[f32::NEG_INFINITY; 16]; GROUPS];
+        work.sum = [[0.0; 16]; GROUPS];
         for tile in 0..self.tiles.num_tiles {
             let (keys, values, n) = self.tiles.tile(self.head, tile);
             work.correction = [[1.0; 16]; GROUPS];

@@ -1,5 +1,7 @@
 //! Which instruction set runs the kernels: detected once, chosen once, passed along.
 
+#[cfg(target_arch = "aarch64")]
+use super::neon::{Dotprod, I8mm, Neon, Widening};
 use super::scalar::Scalar;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Avx2, avx512::Avx512, flush::FlushSubnormals};
@@ -11,6 +13,12 @@ use crate::simd::Kernel;
 pub enum Isa {
     /// No vector instructions; runs anywhere.
     Scalar,
+    /// 64-bit Arm: NEON, which all have.
+    Neon,
+    /// The same and DOTPROD: SDOT.
+    NeonDotprod,
+    /// The same and I8MM: USDOT.
+    NeonI8mm,
     /// x86: AVX2, FMA, F16C.
     Avx2,
     /// x86: AVX-512 F, BW, DQ, VL, VNNI.
@@ -20,8 +28,11 @@ pub enum Isa {
 }
 
 /// Names a user may give, and what each means here. Sets that are known but not built yet have no `Isa`.
-const NAMES: [(&str, Option<Isa>); 5] = [
+const NAMES: [(&str, Option<Isa>); 8] = [
     ("scalar", Some(Isa::Scalar)),
+    ("neon", Some(Isa::Neon)),
+    ("neon-dotprod", Some(Isa::NeonDotprod)),
+    ("neon-i8mm", Some(Isa::NeonI8mm)),
     ("avx2", Some(Isa::Avx2)),
     ("avx512", Some(Isa::Avx512)),
     ("avx512-bf16", Some(Isa::Avx512Bf16)),
@@ -30,7 +41,15 @@ const NAMES: [(&str, Option<Isa>); 5] = [
 
 impl Isa {
     /// Every set that this program has kernels for, slowest first.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
+    pub const ALL: [Isa; 7] = [
+        Isa::Scalar,
+        Isa::Neon,
+        Isa::NeonDotprod,
+        Isa::NeonI8mm,
+        Isa::Avx2,
+        Isa::Avx512,
+        Isa::Avx512Bf16,
+    ];
 
     /// The set of that name.
     ///
@@ -74,6 +93,12 @@ fn unavailable(asked: &str) -> KernelError {
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
     Scalar(Scalar),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon<Widening>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(Neon<Dotprod>),
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm(Neon<I8mm>),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
@@ -95,10 +120,22 @@ impl Unit {
             Isa::Avx2 => Avx2::detect().map(Unit::Avx2),
             Isa::Avx512 => Avx512::<false>::detect().map(Unit::Avx512),
             Isa::Avx512Bf16 => Avx512::<true>::detect().map(Unit::Avx512Bf16),
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => None,
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    fn of(isa: Isa) -> Option<Unit> {
+        match isa {
+            Isa::Scalar => Some(Unit::Scalar(Scalar)),
+            Isa::Neon => Neon::detect().map(Unit::Neon),
+            Isa::NeonDotprod => Neon::detect().map(Unit::NeonDotprod),
+            Isa::NeonI8mm => Neon::detect().map(Unit::NeonI8mm),
+            _ => None,
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn of(isa: Isa) -> Option<Unit> {
         (isa == Isa::Scalar).then_some(Unit::Scalar(Scalar))
     }
@@ -107,6 +144,12 @@ impl Unit {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             Unit::Scalar(simd) => kernel.run(simd),
+            #[cfg(target_arch = "aarch64")]
+            Unit::Neon(simd) => simd.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonDotprod(simd) => simd.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonI8mm(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Unit::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
@@ -116,10 +159,20 @@ impl Unit {
         }
     }
 
-    /// Runs `kernel` with subnormals as zeros. (The scalar lanes flush by themselves, where a kernel asks for it.)
-    pub fn run_flushed<K: Kernel>(self, kernel: K) -> K::Output {
+    /// Runs `kernel` with subnormals as zeros, perhaps twice: it must begin anew each time. (The scalar lanes flush by
+    /// themselves, where a kernel asks for it.)
+    pub fn run_flushed<K, T>(self, kernel: &mut K) -> T
+    where
+        for<'a> &'a mut K: Kernel<Output = T>,
+    {
         match self {
             Unit::Scalar(simd) => kernel.run(simd),
+            #[cfg(target_arch = "aarch64")]
+            Unit::Neon(simd) => simd.run_flushed(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonDotprod(simd) => simd.run_flushed(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonI8mm(simd) => simd.run_flushed(kernel),
             #[cfg(target_arch = "x86_64")]
             Unit::Avx2(simd) => {
                 let _guard = FlushSubnormals::new();
@@ -139,7 +192,10 @@ impl Unit {
     }
 
     /// [`Unit::run_flushed`] for kernels that multiply pairs of bf16.
-    pub fn run_bf16<K: Kernel>(self, kernel: K) -> K::Output {
+    pub fn run_bf16<K, T>(self, kernel: &mut K) -> T
+    where
+        for<'a> &'a mut K: Kernel<Output = T>,
+    {
         match self {
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512Bf16(simd) => {

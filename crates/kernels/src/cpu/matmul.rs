@@ -73,7 +73,7 @@ pub(crate) fn product(
             plain: F16,
         }),
         Format::Bf16 => {
-            unit.run_flushed(Bf16Product {
+            unit.run_flushed(&mut Bf16Product {
                 weights,
                 operand,
                 rows,
@@ -89,6 +89,7 @@ pub(crate) fn product(
 }
 
 /// Sixteen rows of a matrix; past its end, the last row again.
+#[derive(Clone, Copy)]
 pub(super) struct Weights<'a> {
     bytes: &'a [u8],
     cols: usize,

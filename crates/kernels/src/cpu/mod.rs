@@ -11,12 +11,15 @@ mod avx2;
 mod avx512;
 mod elementwise;
 mod feed_forward;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) mod flush;
 mod full_attention;
 mod interleave;
 mod isa;
 mod matmul;
 mod meet;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod operand;
 mod probe;
 mod products;

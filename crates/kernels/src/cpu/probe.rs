@@ -92,8 +92,8 @@ pub fn probe_dot_rate(cpu: &Cpu, arithmetic: Arithmetic) -> Probe {
         let done = AtomicU64::new(0);
         cpu.threads.run(cpu.threads() * TASKS_PER_THREAD, |_| {
             let products = match arithmetic {
-                Arithmetic::Bf16 => cpu.unit.run_bf16(Products(arithmetic)),
-                _ => cpu.unit.run(Products(arithmetic)),
+                Arithmetic::Bf16 => cpu.unit.run_bf16(&mut Products(arithmetic)),
+                _ => cpu.unit.run(&mut Products(arithmetic)),
             };
             done.fetch_add(products, Relaxed);
         });
@@ -144,7 +144,7 @@ impl Kernel for Read<'_> {
 /// A task of products; returns how many multiply-accumulates it did.
 struct Products(Arithmetic);
 
-impl Kernel for Products {
+impl Kernel for &mut Products {
     type Output = u64;
 
     #[inline(always)]

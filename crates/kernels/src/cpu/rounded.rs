@@ -149,7 +149,7 @@ struct PanelProduct<'a> {
     out: &'a mut [Values<GROUPS>],
 }
 
-impl Kernel for PanelProduct<'_> {
+impl Kernel for &mut PanelProduct<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -279,7 +279,7 @@ impl Cpu {
         rows: &Range<usize>,
         out: &mut [Values<GROUPS>],
     ) {
-        self.unit.run_bf16(PanelProduct {
+        self.unit.run_bf16(&mut PanelProduct {
             rows: pairs.rows(rows),
             stride: pairs.stride,
             panel: panels.panel(panel),

@@ -21,16 +21,18 @@ pub(super) struct Bf16Tile {
     odd: [[f32; 16]; BF16_STEP / 2],
 }
 
-impl Kernel for Bf16Product<'_> {
+impl Kernel for &mut Bf16Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.out.fill([0.0; GROUP]);
-        if self.weights.interleaved.is_some() {
-            self.run_interleaved(simd);
+        let (tile, out) = (&mut *self.tile, &mut *self.out);
+        let product = Bf16Product { tile, out, ..*self };
+        product.out.fill([0.0; GROUP]);
+        if product.weights.interleaved.is_some() {
+            product.run_interleaved(simd);
         } else {
-            self.run_in_file_order(simd);
+            product.run_in_file_order(simd);
         }
     }
 }
