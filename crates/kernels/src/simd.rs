@@ -1,8 +1,8 @@
 //! Sixteen lanes: what fast code may ask of a processor, whatever its registers.
 //!
-//! Kernels and formats are written once against [`Simd`], in safe code; `cpu/{avx2,avx512,scalar}.rs` supply the lanes.
-//! A value of a `Simd` type exists only where its instructions do, which is why its methods are safe. Knows no format
-//! and no operation.
+//! Kernels and formats are written once against [`Simd`], in safe code; `cpu/{scalar,neon,avx2,avx512}.rs` supply the
+//! lanes. A value of a `Simd` type exists only where its instructions do, which is why its methods are safe. Knows no
+//! format and no operation.
 
 use crate::math::{
     EXP_MAX, EXP_MIN, EXP_SERIES, EXP2_MIN, EXP2_ROUNDER, EXP2_SERIES, LN_2_HIGH, LN_2_LOW,
