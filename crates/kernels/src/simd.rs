@@ -76,6 +76,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn dot7(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
     /// In each lane `acc + Σ w · a` over two signed 16-bit halves. Exact unless it overflows 32 bits.
     fn dot16(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
+    /// Each byte of `a` times the number below 256 that both halves of its lane of `factor` hold. No product is above 255.
+    #[cfg(any(test, target_arch = "x86_64"))]
+    #[inline(always)]
+    fn scale_bytes(self, a: Self::I, factor: Self::I) -> Self::I {
+        self.imul(a, self.and(factor, self.isplat(0xffff)))
+    }
     /// Dword `c` of row `i` becomes lane `i` of result `c`.
     fn transpose(self, rows: [&[u8; 16]; 16]) -> [Self::I; 4];
 

@@ -162,6 +162,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         fn dot16(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
             _mm512_dpwssd_epi32(acc, w, a)
         }
+        fn scale_bytes(a: __m512i, factor: __m512i) -> __m512i { _mm512_mullo_epi16(a, factor) }
         fn prefetch(bytes: &[u8]) -> () {
             for line in bytes.chunks(64) {
                 _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());

@@ -6,6 +6,8 @@
 
 mod bf16;
 mod block;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod panels;
 mod plain;
 
 use super::isa::Unit;
@@ -17,6 +19,8 @@ use crate::quant::{Format, with_block_format};
 use crate::simd::Lanes;
 use bf16::{Bf16Product, Bf16Tile};
 use block::BlockProduct;
+#[cfg(target_arch = "x86_64")]
+use panels::TileProduct;
 use plain::{F16, F32, PlainProduct};
 use std::marker::PhantomData;
 
@@ -31,6 +35,9 @@ const AHEAD: usize = 16 << 10;
 pub(crate) struct Tiles {
     block: Tile,
     bf16: Bf16Tile,
+    /// Made for the first product that a tile unit takes part in.
+    #[cfg(target_arch = "x86_64")]
+    panels: Option<Box<panels::Scratch>>,
 }
 
 impl Tiles {
@@ -38,6 +45,8 @@ impl Tiles {
         Tiles {
             block: Tile::new(),
             bf16: Bf16Tile::new(),
+            #[cfg(target_arch = "x86_64")]
+            panels: None,
         }
     }
 }
@@ -83,7 +92,16 @@ pub(crate) fn product(
         }
         format => with_block_format!(format, T => {
             let (tile, format) = (&mut tiles.block, PhantomData::<T>);
-            unit.run(BlockProduct { weights, operand, rows, tile, out, format })
+            let product = BlockProduct { weights, operand, rows, tile, out, format };
+            match unit {
+                #[cfg(target_arch = "x86_64")]
+                Unit::Amx(amx) if rows.len() >= panels::least_rows::<T>() => {
+                    let new = || Box::new(panels::Scratch::new());
+                    let scratch = tiles.panels.get_or_insert_with(new);
+                    unit.run(TileProduct { product, unit: amx, scratch });
+                }
+                _ => unit.run(product),
+            }
         }, plain => unreachable!("the arms above")),
     }
 }
@@ -134,6 +152,15 @@ impl<'a> Weights<'a> {
     #[inline(always)]
     fn row(&self, lane: usize) -> &'a [u8] {
         &self.bytes[self.start(lane)..][..self.row_bytes]
+    }
+
+    /// [`Weights::lanes`], if these rows are not interleaved.
+    #[inline(always)]
+    fn lanes_in_file_order(&self) -> Option<Lanes<'a>> {
+        match self.interleaved {
+            Some(_) => None,
+            None => Some(self.lanes()),
+        }
     }
 
     #[inline(always)]

@@ -4,6 +4,8 @@
 //! `elementwise`, and is the reference's bit for bit whatever the lanes, the threads and the number of rows.
 
 mod affinity;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -27,6 +29,8 @@ mod rounded;
 pub(crate) mod scalar;
 mod shared;
 mod threads;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod tile_unit;
 
 pub use isa::Isa;
 pub use probe::{Arithmetic, Probe, probe_bandwidth, probe_dot_rate};
@@ -174,7 +178,7 @@ impl Backend for Cpu {
         } else {
             format!(" (this machine also has {})", fastest.name())
         };
-        format!("CPU, {isa}{note}, {threads} thread{plural}; AMX and GPUs are not used yet")
+        format!("CPU, {isa}{note}, {threads} thread{plural}; GPUs are not used yet")
     }
 
     fn rows(&self, rows: usize, cols: usize) -> Rows {

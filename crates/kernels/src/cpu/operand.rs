@@ -150,7 +150,7 @@ impl<'a> Operand<'a> {
 }
 
 impl QuantizedBlock {
-    const ZERO: QuantizedBlock = QuantizedBlock {
+    pub const ZERO: QuantizedBlock = QuantizedBlock {
         quants: [0; TILE_VALUES],
         sums_16: [0; 16],
         sums_32: [0; 8],

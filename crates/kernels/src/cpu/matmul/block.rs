@@ -4,7 +4,7 @@ use super::super::operand::{Operand, QuantizedBlock};
 use super::{GROUP, Weights};
 use crate::quant::order::SixteenRows;
 use crate::quant::tile::{TILE_VALUES, Tile, Tiled};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Lanes, Simd};
 use std::marker::PhantomData;
 
 /// The product of a format with blocks.
@@ -22,35 +22,68 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Weights {
-            cols, row_bytes, ..
-        } = self.weights;
-        let in_file_order = match self.weights.interleaved {
-            Some(_) => None,
-            None => Some(self.weights.lanes()),
-        };
-        let tile_bytes = row_bytes * TILE_VALUES / cols;
-        let tile = self.tile;
-        self.out.fill([0.0; GROUP]);
-        for b in 0..cols.div_ceil(TILE_VALUES) {
-            let (offset, len) = (b * tile_bytes, tile_bytes.min(row_bytes - b * tile_bytes));
-            let groups = (cols - b * TILE_VALUES).min(TILE_VALUES) / T::SCHEME.group;
+        let BlockProduct {
+            weights,
+            rows,
+            tile,
+            out,
+            ..
+        } = self;
+        let in_file_order = weights.lanes_in_file_order();
+        out.fill([0.0; GROUP]);
+        for b in 0..weights.cols.div_ceil(TILE_VALUES) {
+            let stretch = Stretch::of::<T>(&weights, b);
+            let groups = stretch.groups;
             let x = self.operand.quantized(T::SUPER, b);
-            if let Some(lanes) = &in_file_order {
-                simd.prefetch(self.weights.next_group(offset, len));
-                tile.fill::<S, T, _>(simd, lanes.part(offset, len), groups);
-                tile_meets_rows::<S, T>(simd, tile, groups, x, self.rows, self.out);
-                continue;
-            }
-            let (part, ahead) = self.weights.interleaved_part(offset, len);
-            if self.rows.len() <= rows_span_by_span::<S, T>() {
-                let rows = self.rows;
-                fours_span_by_span::<S, T, _>(simd, part, ahead, tile, groups, x, rows, self.out);
+            if in_file_order.is_none() && rows.len() <= rows_span_by_span::<S, T>() {
+                let (part, ahead) = weights.interleaved_part(stretch.offset, stretch.len);
+                fours_span_by_span::<S, T, _>(simd, part, ahead, tile, groups, x, rows, out);
             } else {
-                simd.prefetch(ahead);
-                tile.fill::<S, T, _>(simd, part, groups);
-                tile_meets_rows::<S, T>(simd, tile, groups, x, self.rows, self.out);
+                stretch.unpack::<S, T>(simd, &weights, in_file_order.as_ref(), tile);
+                tile_meets_rows::<S, T>(simd, tile, groups, x, rows, out);
             }
+        }
+    }
+}
+
+/// A tile's width of sixteen weight rows.
+pub(super) struct Stretch {
+    /// Bytes of each row.
+    offset: usize,
+    len: usize,
+    pub groups: usize,
+}
+
+impl Stretch {
+    /// The one of tile `b`.
+    #[inline(always)]
+    pub fn of<T: Tiled>(weights: &Weights, b: usize) -> Stretch {
+        let tile_bytes = weights.row_bytes * TILE_VALUES / weights.cols;
+        let offset = b * tile_bytes;
+        Stretch {
+            offset,
+            len: tile_bytes.min(weights.row_bytes - offset),
+            groups: (weights.cols - b * TILE_VALUES).min(TILE_VALUES) / T::SCHEME.group,
+        }
+    }
+
+    /// Fills the tile from where the weights lie: `in_file_order`, else interleaved.
+    #[inline(always)]
+    pub fn unpack<S: Simd, T: Tiled>(
+        &self,
+        simd: S,
+        weights: &Weights,
+        in_file_order: Option<&Lanes>,
+        tile: &mut Tile,
+    ) {
+        if let Some(lanes) = in_file_order {
+            simd.prefetch(weights.next_group(self.offset, self.len));
+            let part = lanes.part(self.offset, self.len);
+            tile.fill::<S, T, _>(simd, part, self.groups);
+        } else {
+            let (part, ahead) = weights.interleaved_part(self.offset, self.len);
+            simd.prefetch(ahead);
+            tile.fill::<S, T, _>(simd, part, self.groups);
         }
     }
 }
@@ -108,7 +141,7 @@ fn fours_span_by_span<S: Simd, T: Tiled, R: SixteenRows>(
 
 /// The activation blocks of these rows.
 #[inline(always)]
-fn blocks_of<'a, const M: usize>(
+pub(super) fn blocks_of<'a, const M: usize>(
     x: &'a [QuantizedBlock],
     rows: &[u32; M],
 ) -> [&'a QuantizedBlock; M] {
@@ -219,11 +252,10 @@ impl<S: Simd> Run<S> for InTile<'_> {
     }
 }
 
-/// The exact dot products of group `g` with the stored quants' offset taken off.
+/// What the dot products of group `g` begin at, so that the stored quants' offset is taken off.
 #[inline(always)]
-fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
+pub(super) fn start_dots<S: Simd, T: Tiled, const M: usize>(
     simd: S,
-    run: Q,
     g: usize,
     x: [&QuantizedBlock; M],
 ) -> [S::I; M] {
@@ -238,6 +270,18 @@ fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
             dots[m] = simd.isplat(-T::SCHEME.offset * sum);
         }
     }
+    dots
+}
+
+/// The exact dot products of group `g` with the stored quants' offset taken off.
+#[inline(always)]
+fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
+    simd: S,
+    run: Q,
+    g: usize,
+    x: [&QuantizedBlock; M],
+) -> [S::I; M] {
+    let mut dots = start_dots::<S, T, M>(simd, g, x);
     for c in 0..T::WORDS {
         let w = run.word(simd, c);
         for m in 0..M {
@@ -254,18 +298,18 @@ fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
 }
 
 /// What `M` rows have summed up so far, by the definition of the format's family.
-struct Sums<S: Simd, T, const M: usize> {
+pub(super) struct Sums<S: Simd, T, const M: usize> {
     simd: S,
     /// Results so far.
     acc: [S::F; M],
     /// Super-blocks: the block's exact sum so far.
-    scaled: [S::I; M],
+    pub scaled: [S::I; M],
     format: PhantomData<T>,
 }
 
 impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
     #[inline(always)]
-    fn load(simd: S, out: &[[f32; GROUP]]) -> Self {
+    pub fn load(simd: S, out: &[[f32; GROUP]]) -> Self {
         let mut acc = [simd.splat(0.0); M];
         for m in 0..M {
             acc[m] = simd.load(&out[m]);
@@ -280,7 +324,7 @@ impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
 
     /// Adds the exact dots of group `g`.
     #[inline(always)]
-    fn add(&mut self, tile: &Tile, g: usize, dots: [S::I; M], x: [&QuantizedBlock; M]) {
+    pub fn add(&mut self, tile: &Tile, g: usize, dots: [S::I; M], x: [&QuantizedBlock; M]) {
         let simd = self.simd;
         if T::SUPER {
             let scale = simd.iload(&tile.integer_scales[g]);
@@ -302,7 +346,7 @@ impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
 
     /// After the last group: super-blocks join the results.
     #[inline(always)]
-    fn finish(self, tile: &Tile, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
+    pub fn finish(self, tile: &Tile, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
         let (simd, mut acc) = (self.simd, self.acc);
         for m in 0..M {
             if T::SUPER {
