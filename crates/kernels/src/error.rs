@@ -37,6 +37,22 @@ pub enum KernelError {
         /// Bytes given.
         got: usize,
     },
+    /// Prepared weights that are not those of their matrix.
+    #[error(
+        "prepared weights: a {format} matrix of {rows} rows needs {expected} bytes of {what}, got {got}; prepare the model again"
+    )]
+    PreparedBytes {
+        /// Storage format.
+        format: &'static str,
+        /// Rows of the matrix.
+        rows: usize,
+        /// Which bytes.
+        what: &'static str,
+        /// Bytes that shape takes.
+        expected: usize,
+        /// Bytes given.
+        got: usize,
+    },
     /// An instruction set was asked for that this machine or build does not have.
     #[error("--isa {asked} is not available here: this machine offers {available}")]
     Isa {

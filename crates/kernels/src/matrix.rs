@@ -2,6 +2,7 @@
 
 use crate::KernelError;
 use crate::memory::Bytes;
+use crate::prepared::PreparedPart;
 use crate::quant::{Format, order};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -98,6 +99,12 @@ impl Matrix {
             .then(|| order::interleaved_len(self.rows, self.row_bytes()))
     }
 
+    /// What was prepared of these rows, if it was.
+    pub(crate) fn prepared(&self) -> Option<PreparedPart> {
+        let (start, prepared) = self.data.prepared()?;
+        prepared.part(self.format, self.row_bytes(), start, self.rows)
+    }
+
     /// Keeps the interleaved rows, for all clones of this matrix; the file's own bytes are let go until someone reads
     /// them again.
     pub(crate) fn keep_interleaved(&self, bytes: Bytes) {
@@ -106,6 +113,11 @@ impl Matrix {
         // Whoever came first made the same bytes.
         let _ = self.interleaved.set(bytes);
         self.data.let_go();
+    }
+
+    /// Has the file's bytes fetched at once, all of which are about to be read.
+    pub(crate) fn fetch(&self) {
+        self.data.fetch();
     }
 
     /// All bytes, in the file's order.

@@ -1,6 +1,7 @@
 //! Bytes and where they live: files mapped read-only, or buffers of our own. Sharing is by reference count.
 
 use crate::KernelError;
+use crate::prepared::Prepared;
 use memmap2::{Mmap, MmapMut};
 use std::fs::File;
 use std::ops::Range;
@@ -15,6 +16,8 @@ const HUGE_PAGE: usize = 2 << 20;
 pub struct Bytes {
     owner: Arc<Owner>,
     range: Range<usize>,
+    /// What these bytes are, in another order, and where in `owner` that begins.
+    prepared: Option<(usize, Arc<Prepared>)>,
 }
 
 #[derive(Debug)]
@@ -44,19 +47,36 @@ impl Bytes {
         // SAFETY: the mapping is private and read-only and owned by the Arc below, so every slice handed out lives no
         // longer than it. That nobody truncates the file meanwhile is the caller's promise, stated above.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        let range = 0..map.len();
-        Ok(Bytes {
-            owner: Arc::new(Owner::Mapped(map)),
-            range,
-        })
+        let len = map.len();
+        Ok(Bytes::of(Owner::Mapped(map), len))
+    }
+
+    fn of(owner: Owner, len: usize) -> Bytes {
+        Bytes {
+            owner: Arc::new(owner),
+            range: 0..len,
+            prepared: None,
+        }
+    }
+
+    /// The same bytes, and with them and their slices what products read instead.
+    ///
+    /// Errors: `prepared` is not of as many bytes.
+    pub fn with_prepared(mut self, prepared: Prepared) -> Result<Bytes, KernelError> {
+        prepared.check_source(self.len())?;
+        self.prepared = Some((self.range.start, Arc::new(prepared)));
+        Ok(self)
+    }
+
+    /// What was prepared for some bytes that these are a part of, and where in them this part begins.
+    pub(crate) fn prepared(&self) -> Option<(usize, &Prepared)> {
+        let (start, prepared) = self.prepared.as_ref()?;
+        Some((self.range.start - start, prepared))
     }
 
     /// Bytes that are part of the program.
     pub fn from_static(bytes: &'static [u8]) -> Bytes {
-        Bytes {
-            owner: Arc::new(Owner::Program(bytes)),
-            range: 0..bytes.len(),
-        }
+        Bytes::of(Owner::Program(bytes), bytes.len())
     }
 
     /// `len` bytes that `fill` writes: in huge pages where the system grants them, if there are many. `fill` gets them
@@ -75,10 +95,16 @@ impl Bytes {
         let _ = map.advise(memmap2::Advice::HugePage);
         fill(&mut map);
         let map = map.make_read_only()?;
-        Ok(Bytes {
-            owner: Arc::new(Owner::Anonymous(map)),
-            range: 0..len,
-        })
+        Ok(Bytes::of(Owner::Anonymous(map), len))
+    }
+
+    /// Has all of these bytes fetched at once, if they are part of a mapped file: sooner than touching them page by page.
+    pub(crate) fn fetch(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &*self.owner {
+            // A wish: whatever comes of it, reading works.
+            let _ = map.advise_range(memmap2::Advice::WillNeed, self.range.start, self.len());
+        }
     }
 
     /// Lets go of the memory of a mapped file's bytes, if these are some: a later read fetches them again.
@@ -129,16 +155,14 @@ impl Bytes {
         Bytes {
             owner: Arc::clone(&self.owner),
             range: start..start + range.len(),
+            prepared: self.prepared.clone(),
         }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Bytes {
-        let range = 0..bytes.len();
-        Bytes {
-            owner: Arc::new(Owner::Heap(bytes)),
-            range,
-        }
+        let len = bytes.len();
+        Bytes::of(Owner::Heap(bytes), len)
     }
 }

@@ -9,6 +9,9 @@
 use super::{Format, Scheme};
 use crate::simd::{Kernel, Lanes, Simd};
 
+/// The version of the interleaved order. It goes up whenever a byte comes to lie elsewhere: copies on disk carry it.
+pub const LAYOUT_VERSION: u32 = 1;
+
 /// Rows side by side.
 pub(crate) const ROWS: usize = 16;
 
