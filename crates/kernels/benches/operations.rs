@@ -104,6 +104,7 @@ fn attention(cpu: &Cpu) {
         for (kv_type, length, rows) in [
             (KvType::Bf16, 8192, 1),
             (KvType::F32, 8192, 1),
+            (KvType::Q8, 8192, 1),
             (KvType::Bf16, 512, 256),
         ] {
             let layout = CacheLayout {

@@ -4,7 +4,10 @@
 //! pages and token `p` lies in slot `pages[p / PAGE_SIZE] * PAGE_SIZE + p % PAGE_SIZE`. Who owns which page is the
 //! engine's business.
 
+mod eight_bits;
+
 use crate::float::bf16_to_f32;
+pub(crate) use eight_bits::EightBits;
 
 /// Slots in a page. Part of the numeric definition (attention sums page by page), not a setting.
 pub const PAGE_SIZE: usize = 64;
@@ -16,6 +19,19 @@ pub enum KvType {
     F32,
     /// 2 bytes a value, rounded to nearest even on writing.
     Bf16,
+    /// 1 byte a value, and 4 for the scale that each 32 of a row share.
+    Q8,
+}
+
+impl KvType {
+    /// Bytes of a token's row of `row_width` values.
+    pub fn row_bytes(self, row_width: usize) -> usize {
+        match self {
+            KvType::F32 => 4 * row_width,
+            KvType::Bf16 => 2 * row_width,
+            KvType::Q8 => EightBits::row_bytes(row_width),
+        }
+    }
 }
 
 /// The shape of a cache.
@@ -32,11 +48,7 @@ pub struct CacheLayout {
 impl CacheLayout {
     /// Bytes of one page over all layers.
     pub fn page_bytes(&self) -> usize {
-        let value_bytes = match self.kv_type {
-            KvType::F32 => 4,
-            KvType::Bf16 => 2,
-        };
-        self.num_layers * PAGE_SIZE * self.row_width * value_bytes
+        self.num_layers * PAGE_SIZE * self.kv_type.row_bytes(self.row_width)
     }
 }
 
@@ -48,11 +60,12 @@ pub struct Cache {
     pub(crate) layers: CacheLayers,
 }
 
-/// One vector a layer, `[num_pages * PAGE_SIZE, row_width]`.
+/// One for each layer, `[num_pages * PAGE_SIZE, row_width]`.
 #[derive(Debug)]
 pub(crate) enum CacheLayers {
     F32(Vec<Vec<f32>>),
     Bf16(Vec<Vec<u16>>),
+    Q8(Vec<EightBits>),
 }
 
 impl Cache {
@@ -64,6 +77,10 @@ impl Cache {
             }
             KvType::Bf16 => {
                 CacheLayers::Bf16((0..layout.num_layers).map(|_| vec![0; values]).collect())
+            }
+            KvType::Q8 => {
+                let layer = |_| EightBits::zeroed(num_pages, layout.row_width);
+                CacheLayers::Q8((0..layout.num_layers).map(layer).collect())
             }
         };
         Cache {
@@ -91,6 +108,11 @@ impl Cache {
             CacheLayers::Bf16(layers) => {
                 layers[layer][at].iter().map(|x| bf16_to_f32(*x)).collect()
             }
+            CacheLayers::Q8(layers) => {
+                let mut row = vec![0.0; self.layout.row_width];
+                layers[layer].read(slot, 0..self.layout.row_width, &mut row);
+                row
+            }
         }
     }
 
@@ -99,6 +121,7 @@ impl Cache {
         match &mut self.layers {
             CacheLayers::F32(layers) => layers.iter_mut().for_each(|l| l.fill(f32::NAN)),
             CacheLayers::Bf16(layers) => layers.iter_mut().for_each(|l| l.fill(0x7fc0)),
+            CacheLayers::Q8(layers) => layers.iter_mut().for_each(EightBits::poison),
         }
     }
 }

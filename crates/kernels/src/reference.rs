@@ -291,6 +291,7 @@ pub(crate) fn write_slot(x: &[f32], layer: usize, slot: usize, cache: &mut Cache
                 *stored = f32_to_bf16(*x);
             }
         }
+        CacheLayers::Q8(layers) => layers[layer].write(slot, x),
     }
 }
 

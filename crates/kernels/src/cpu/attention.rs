@@ -9,8 +9,9 @@
     reason = "loops over tiles of registers, by head, key and column"
 )]
 
-use crate::cache::{AttentionShape, PAGE_SIZE};
+use crate::cache::{AttentionShape, EightBits, PAGE_SIZE};
 use crate::simd::{Kernel, Simd};
+use std::ops::Range;
 
 /// Most heads of one task.
 pub(crate) const MAX_HEADS: usize = 4;
@@ -35,12 +36,68 @@ impl Stored for u16 {
     }
 }
 
+/// The slots of a layer.
+pub(crate) trait Slots: Copy + Sync {
+    /// A value as attention reads it.
+    type Value: Stored;
+
+    /// `n` rows of `row_width` from slot `first` on, of which `wanted` columns are read; `page` may come to hold them.
+    fn rows<'b>(
+        &'b self,
+        first: usize,
+        n: usize,
+        row_width: usize,
+        wanted: &[Range<usize>; 2],
+        page: &'b mut Vec<f32>,
+    ) -> &'b [Self::Value];
+}
+
+impl<T: Stored + Sync> Slots for &[T] {
+    type Value = T;
+
+    #[inline(always)]
+    fn rows<'b>(
+        &'b self,
+        first: usize,
+        n: usize,
+        row_width: usize,
+        _wanted: &[Range<usize>; 2],
+        _page: &'b mut Vec<f32>,
+    ) -> &'b [T] {
+        &self[first * row_width..][..n * row_width]
+    }
+}
+
+impl Slots for &EightBits {
+    type Value = f32;
+
+    #[inline(always)]
+    fn rows<'b>(
+        &'b self,
+        first: usize,
+        n: usize,
+        row_width: usize,
+        wanted: &[Range<usize>; 2],
+        page: &'b mut Vec<f32>,
+    ) -> &'b [f32] {
+        page.resize(PAGE_SIZE * row_width, 0.0);
+        for (j, row) in page.chunks_exact_mut(row_width).take(n).enumerate() {
+            for columns in wanted {
+                self.read(first + j, columns.clone(), row);
+            }
+        }
+        &page[..n * row_width]
+    }
+}
+
 /// One task: heads `first_head..first_head + num_heads` of one row; all share one KV head.
-pub(crate) struct AttentionTask<'a, T> {
+pub(crate) struct AttentionTask<'a, L> {
     /// The row's queries, all heads.
     pub q: &'a [f32],
     /// The layer's slots.
-    pub slots: &'a [T],
+    pub slots: L,
+    /// Room for a page that is not stored as it is read.
+    pub page: &'a mut Vec<f32>,
     /// Values in a slot.
     pub row_width: usize,
     /// The sequence's page table.
@@ -55,25 +112,25 @@ pub(crate) struct AttentionTask<'a, T> {
     pub out: &'a mut [f32],
 }
 
-impl<T: Stored> Kernel for AttentionTask<'_, T> {
+impl<L: Slots> Kernel for AttentionTask<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match self.num_heads {
-            1 => Heads::<S, T, 1>::new(simd, &self).run(self.out),
-            2 => Heads::<S, T, 2>::new(simd, &self).run(self.out),
-            3 => Heads::<S, T, 3>::new(simd, &self).run(self.out),
-            4 => Heads::<S, T, 4>::new(simd, &self).run(self.out),
+            1 => Heads::<S, L, 1>::new(simd, &self).run(self.page, self.out),
+            2 => Heads::<S, L, 2>::new(simd, &self).run(self.page, self.out),
+            3 => Heads::<S, L, 3>::new(simd, &self).run(self.page, self.out),
+            4 => Heads::<S, L, 4>::new(simd, &self).run(self.page, self.out),
             n => unreachable!("{n} heads in a task of at most {MAX_HEADS}"),
         }
     }
 }
 
 /// `H` heads on their way through the pages.
-struct Heads<'a, S, T, const H: usize> {
+struct Heads<'a, S, L, const H: usize> {
     simd: S,
-    slots: &'a [T],
+    slots: L,
     row_width: usize,
     pages: &'a [u32],
     visible: usize,
@@ -91,9 +148,9 @@ struct Heads<'a, S, T, const H: usize> {
     scores: [[f32; PAGE_SIZE]; H],
 }
 
-impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
+impl<'a, S: Simd, L: Slots, const H: usize> Heads<'a, S, L, H> {
     #[inline(always)]
-    fn new(simd: S, task: &AttentionTask<'a, T>) -> Self {
+    fn new(simd: S, task: &AttentionTask<'a, L>) -> Self {
         let shape = task.shape;
         let kv_head = task.first_head / (shape.num_heads / shape.num_kv_heads);
         let chunks = shape.key_dim.div_ceil(16);
@@ -120,11 +177,17 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
     }
 
     #[inline(always)]
-    fn run(mut self, out: &mut [f32]) {
+    fn run(mut self, page_room: &mut Vec<f32>, out: &mut [f32]) {
+        let all_slots = self.slots;
+        let key = self.key..self.key + self.shape.key_dim;
+        let value = self.value..self.value + self.shape.value_dim;
+        // An MLA value lies in the key.
+        let within = key.start <= value.start && value.end <= key.end;
+        let wanted = [key, if within { 0..0 } else { value }];
         for (page, first) in self.pages.iter().zip((0..self.visible).step_by(PAGE_SIZE)) {
             let first_slot = *page as usize * PAGE_SIZE;
             let n = PAGE_SIZE.min(self.visible - first);
-            let slots = &self.slots[first_slot * self.row_width..][..n * self.row_width];
+            let slots = all_slots.rows(first_slot, n, self.row_width, &wanted, page_room);
             self.score(slots, n);
             let corrections = self.soften(n);
             self.gather(slots, n, corrections);
@@ -140,18 +203,18 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
     }
 
     #[inline(always)]
-    fn key<'b>(&self, slots: &'b [T], j: usize) -> &'b [T] {
+    fn key<'b>(&self, slots: &'b [L::Value], j: usize) -> &'b [L::Value] {
         &slots[j * self.row_width + self.key..][..self.shape.key_dim]
     }
 
     /// `scores[h][j] = scale · q[h] · key[j]` for the `n` slots of a page.
     #[inline(always)]
-    fn score(&mut self, slots: &[T], n: usize) {
+    fn score(&mut self, slots: &[L::Value], n: usize) {
         let simd = self.simd;
         let scale = simd.splat(self.shape.scale);
         let mut j = 0;
         while S::WIDE && j + 4 <= n {
-            let dots = key_dots::<S, T, H, 4>(
+            let dots = key_dots::<S, L::Value, H, 4>(
                 simd,
                 &self.q,
                 [
@@ -175,7 +238,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
             j += 4;
         }
         for j in j..n {
-            let dots = key_dots::<S, T, H, 1>(simd, &self.q, [self.key(slots, j)]);
+            let dots = key_dots::<S, L::Value, H, 1>(simd, &self.q, [self.key(slots, j)]);
             for (scores, [dot]) in self.scores.iter_mut().zip(dots) {
                 scores[j] = self.shape.scale * simd.sum(dot);
             }
@@ -219,7 +282,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
 
     /// `acc[h] = acc[h] · correction[h] + Σ_j weight[h][j] · value[j]`, in order of `j`.
     #[inline(always)]
-    fn gather(&mut self, slots: &[T], n: usize, corrections: [f32; H]) {
+    fn gather(&mut self, slots: &[L::Value], n: usize, corrections: [f32; H]) {
         let dim = self.shape.value_dim;
         let mut d = 0;
         while S::WIDE && d + 64 <= dim {
@@ -239,7 +302,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
     #[inline(always)]
     fn gather_columns<const D: usize>(
         &mut self,
-        slots: &[T],
+        slots: &[L::Value],
         n: usize,
         d: usize,
         corrections: [f32; H],
@@ -257,7 +320,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
             let values = &slots[j * self.row_width + self.value + d..][..16 * D];
             let values = values.as_chunks::<16>().0;
             for i in 0..D {
-                let value = T::load(simd, &values[i]);
+                let value = L::Value::load(simd, &values[i]);
                 for h in 0..H {
                     acc[h][i] = simd.fma(simd.splat(self.scores[h][j]), value, acc[h][i]);
                 }
@@ -272,7 +335,7 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
 
     /// The last columns, fewer than sixteen.
     #[inline(always)]
-    fn gather_rest(&mut self, slots: &[T], n: usize, d: usize, corrections: [f32; H]) {
+    fn gather_rest(&mut self, slots: &[L::Value], n: usize, d: usize, corrections: [f32; H]) {
         let rest = self.shape.value_dim - d;
         let chunks = self.shape.value_dim.div_ceil(16);
         for h in 0..H {
@@ -280,10 +343,14 @@ impl<'a, S: Simd, T: Stored, const H: usize> Heads<'a, S, T, H> {
             let simd = self.simd;
             let mut acc = simd.mul(simd.load(&self.acc[at]), simd.splat(corrections[h]));
             for j in 0..n {
-                let mut value = [T::default(); 16];
+                let mut value = [L::Value::default(); 16];
                 let from = &slots[j * self.row_width + self.value + d..][..rest];
                 value[..rest].copy_from_slice(from);
-                acc = simd.fma(simd.splat(self.scores[h][j]), T::load(simd, &value), acc);
+                acc = simd.fma(
+                    simd.splat(self.scores[h][j]),
+                    L::Value::load(simd, &value),
+                    acc,
+                );
             }
             simd.store(acc, &mut self.acc[at]);
         }

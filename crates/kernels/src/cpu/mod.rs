@@ -45,7 +45,7 @@ use crate::reference::{embed_row, rotate_row, routing, write_slot};
 use crate::rows::{Columns, Rows};
 use crate::shapes;
 use crate::spare::Spare;
-use attention::{AttentionTask, MAX_HEADS, Stored};
+use attention::{AttentionTask, MAX_HEADS, Slots};
 use elementwise::{Gelu, RmsNorm, Softmax};
 use isa::Unit;
 use operand::{Blocks, Forms, Operand};
@@ -131,10 +131,10 @@ impl Cpu {
         Operand::new(self.unit, &self.threads, &self.blocks, rows, forms)
     }
 
-    fn attention_on<T: Stored + Sync>(
+    fn attention_on<L: Slots>(
         &self,
         q: &Rows,
-        slots: &[T],
+        slots: L,
         row_width: usize,
         plan: &AttentionPlan,
         shape: &AttentionShape,
@@ -145,7 +145,8 @@ impl Cpu {
         let tasks_per_row = shape.num_kv_heads * parts;
         let out_cols = out.cols();
         let out = Shared::new(out.data_mut());
-        self.threads.run(q.rows() * tasks_per_row, |task| {
+        let tasks = q.rows() * tasks_per_row;
+        self.threads.run_with(tasks, Vec::new, |page, task| {
             let (r, task) = (task / tasks_per_row, task % tasks_per_row);
             let (kv_head, part) = (task / parts, task % parts);
             let first_head = kv_head * heads_per_kv_head + part * MAX_HEADS;
@@ -155,6 +156,7 @@ impl Cpu {
             self.unit.run(AttentionTask {
                 q: q.row(r),
                 slots,
+                page,
                 row_width,
                 pages: &plan.pages[row.first_page..],
                 visible: row.visible,
@@ -343,8 +345,9 @@ impl Backend for Cpu {
         shapes::attention(q, cache, layer, plan, shape, out);
         let width = cache.layout().row_width;
         match &cache.layers {
-            CacheLayers::F32(l) => self.attention_on(q, &l[layer], width, plan, shape, out),
-            CacheLayers::Bf16(l) => self.attention_on(q, &l[layer], width, plan, shape, out),
+            CacheLayers::F32(l) => self.attention_on(q, &*l[layer], width, plan, shape, out),
+            CacheLayers::Bf16(l) => self.attention_on(q, &*l[layer], width, plan, shape, out),
+            CacheLayers::Q8(l) => self.attention_on(q, &l[layer], width, plan, shape, out),
         }
     }
 

@@ -22,12 +22,12 @@ use crate::spare::{Lent, Spare};
 pub(crate) struct QuantizedBlock {
     /// int8, as bits.
     pub quants: [u8; TILE_VALUES],
-    /// Sums of 16.
-    pub sums_16: [i32; 16],
     /// Sums of 32.
     pub sums_32: [i32; 8],
-    /// Sums `2p` (low 16 bits) and `2p + 1` (high) of 32.
-    pub sum_pairs: [i32; 4],
+    /// Sums `2p` (low 16 bits) and `2p + 1` (high) of 16.
+    pub sum_pairs_16: [i32; 8],
+    /// The same of 32.
+    pub sum_pairs_32: [i32; 4],
     /// Sums of 32, times their scale.
     pub scaled_sums_32: [f32; 8],
     /// A scale for each 32; all the same where 256 share one.
@@ -152,9 +152,9 @@ impl<'a> Operand<'a> {
 impl QuantizedBlock {
     pub const ZERO: QuantizedBlock = QuantizedBlock {
         quants: [0; TILE_VALUES],
-        sums_16: [0; 16],
         sums_32: [0; 8],
-        sum_pairs: [0; 4],
+        sum_pairs_16: [0; 8],
+        sum_pairs_32: [0; 4],
         scaled_sums_32: [0.0; 8],
         scales: [0.0; TILE_VALUES / SCALED_ACTIVATIONS],
     };
@@ -176,8 +176,7 @@ impl QuantizedBlock {
         let mut sums = [0.0; 16];
         simd.store(simd.sums(rounded), &mut sums);
         // Sums of small integers, exact in f32.
-        self.sums_16 = sums.map(|sum| sum as i32);
-        self.add_up();
+        self.add_up(sums.map(|sum| sum as i32));
     }
 
     /// Sixteen quants, from value `16 at` on; returned as f32.
@@ -201,22 +200,25 @@ impl QuantizedBlock {
         simd.sub(shifted, rounder)
     }
 
-    /// Fills the other sums from the sums of 16.
+    /// Fills the sums from the sums of 16.
     #[inline(always)]
-    fn add_up(&mut self) {
-        for (sum, pair) in self.sums_32.iter_mut().zip(self.sums_16.as_chunks::<2>().0) {
+    fn add_up(&mut self, sums_16: [i32; 16]) {
+        for (sum, pair) in self.sums_32.iter_mut().zip(sums_16.as_chunks::<2>().0) {
             *sum = pair[0] + pair[1];
         }
         for (g, scaled) in self.scaled_sums_32.iter_mut().enumerate() {
             *scaled = self.scales[g] * self.sums_32[g] as f32;
         }
-        for (pair, sums) in self
-            .sum_pairs
-            .iter_mut()
-            .zip(self.sums_32.as_chunks::<2>().0)
-        {
-            *pair = sums[0] & 0xffff | sums[1] << 16;
-        }
+        fill_pairs(&mut self.sum_pairs_16, &sums_16);
+        fill_pairs(&mut self.sum_pairs_32, &self.sums_32);
+    }
+}
+
+/// Two sums a word, each in 16 bits.
+#[inline(always)]
+fn fill_pairs(pairs: &mut [i32], sums: &[i32]) {
+    for (pair, sums) in pairs.iter_mut().zip(sums.as_chunks::<2>().0) {
+        *pair = sums[0] & 0xffff | sums[1] << 16;
     }
 }
 

@@ -73,10 +73,16 @@ impl Tiled for Q6K {
     #[inline(always)]
     fn head<S: Simd, R: SixteenRows>(simd: S, rows: R, _groups: usize, tile: &mut Tile) {
         simd.store(rows.halves(simd, 208), &mut tile.d);
+        let low_half = simd.isplat(0xffff);
         for (c, four) in rows.words(simd, 192).into_iter().enumerate() {
-            for b in 0..4 {
-                let scale = simd.sra(simd.shl(four, 24 - 8 * b as u32), 24);
-                simd.istore(scale, &mut tile.integer_scales[4 * c + b]);
+            let mut scales = [four; 4];
+            for (b, scale) in scales.iter_mut().enumerate() {
+                *scale = simd.sra(simd.shl(four, 24 - 8 * b as u32), 24);
+                simd.istore(*scale, &mut tile.integer_scales[4 * c + b]);
+            }
+            for (p, pair) in scales.as_chunks::<2>().0.iter().enumerate() {
+                let pair = simd.or(simd.and(pair[0], low_half), simd.shl(pair[1], 16));
+                simd.istore(pair, &mut tile.integer_scale_pairs[2 * c + p]);
             }
         }
     }

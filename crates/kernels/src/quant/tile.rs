@@ -22,6 +22,8 @@ pub(crate) struct Tile {
     pub mins: [[f32; 16]; 8],
     /// Super-block formats: the integer scales of each group.
     pub integer_scales: [[i32; 16]; 16],
+    /// Super-block formats with an offset: the integer scales of groups `2p` (low 16 bits) and `2p + 1` (high).
+    pub integer_scale_pairs: [[i32; 16]; 8],
     /// Super-block formats: the integer minima of groups `2p` (low 16 bits) and `2p + 1` (high).
     pub integer_min_pairs: [[i32; 16]; 4],
     /// Super-block formats: the factor of the scales.
@@ -37,6 +39,7 @@ impl Tile {
             scales: [[0.0; 16]; 8],
             mins: [[0.0; 16]; 8],
             integer_scales: [[0; 16]; 16],
+            integer_scale_pairs: [[0; 16]; 8],
             integer_min_pairs: [[0; 16]; 4],
             d: [0.0; 16],
             min: [0.0; 16],

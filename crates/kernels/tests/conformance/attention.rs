@@ -110,7 +110,7 @@ fn attention() {
     let mut random = Random(12);
     let candidates = candidates();
     for shape in attention_shapes() {
-        for kv_type in [KvType::F32, KvType::Bf16] {
+        for kv_type in [KvType::F32, KvType::Bf16, KvType::Q8] {
             let case = Attention::new(shape, kv_type, &[1, 63, 64, 65, 3, 200, 17], &mut random);
             let golden = case.run(&Reference);
             assert!(

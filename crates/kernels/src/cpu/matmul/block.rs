@@ -252,7 +252,8 @@ impl<S: Simd> Run<S> for InTile<'_> {
     }
 }
 
-/// What the dot products of group `g` begin at, so that the stored quants' offset is taken off.
+/// What the dot products of group `g` begin at, so that the stored quants' offset is taken off. (Super-blocks take it off
+/// all groups at once, in [`Sums::finish`].)
 #[inline(always)]
 pub(super) fn start_dots<S: Simd, T: Tiled, const M: usize>(
     simd: S,
@@ -260,20 +261,15 @@ pub(super) fn start_dots<S: Simd, T: Tiled, const M: usize>(
     x: [&QuantizedBlock; M],
 ) -> [S::I; M] {
     let mut dots = [simd.isplat(0); M];
-    if T::SCHEME.offset != 0 {
+    if !T::SUPER && T::SCHEME.offset != 0 {
         for m in 0..M {
-            let sum = if T::WORDS == 8 {
-                x[m].sums_32[g]
-            } else {
-                x[m].sums_16[g]
-            };
-            dots[m] = simd.isplat(-T::SCHEME.offset * sum);
+            dots[m] = simd.isplat(-T::SCHEME.offset * x[m].sums_32[g]);
         }
     }
     dots
 }
 
-/// The exact dot products of group `g` with the stored quants' offset taken off.
+/// The exact dot products of group `g` from there.
 #[inline(always)]
 fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
     simd: S,
@@ -350,18 +346,31 @@ impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
         let (simd, mut acc) = (self.simd, self.acc);
         for m in 0..M {
             if T::SUPER {
+                let mut scaled = self.scaled[m];
+                if T::SCHEME.offset != 0 {
+                    let sums = pair_dots(simd, &tile.integer_scale_pairs, &x[m].sum_pairs_16);
+                    let offsets = simd.imul(simd.isplat(T::SCHEME.offset), sums);
+                    scaled = simd.isub(scaled, offsets);
+                }
                 let scale = simd.mul(simd.load(&tile.d), simd.splat(x[m].scales[0]));
-                acc[m] = simd.fma(scale, simd.to_f32(self.scaled[m]), acc[m]);
+                acc[m] = simd.fma(scale, simd.to_f32(scaled), acc[m]);
             }
             if T::SUPER && T::SCHEME.has_min {
-                let mut minima = simd.isplat(0);
-                for (mins, sums) in tile.integer_min_pairs.iter().zip(x[m].sum_pairs) {
-                    minima = simd.dot16(minima, simd.iload(mins), simd.isplat(sums));
-                }
+                let minima = pair_dots(simd, &tile.integer_min_pairs, &x[m].sum_pairs_32);
                 let factor = simd.mul(simd.load(&tile.min), simd.splat(-x[m].scales[0]));
                 acc[m] = simd.fma(factor, simd.to_f32(minima), acc[m]);
             }
             simd.store(acc[m], &mut out[m]);
         }
     }
+}
+
+/// `Σ a · b` over pairs of 16-bit halves, in each lane of `a`.
+#[inline(always)]
+fn pair_dots<S: Simd, const N: usize>(simd: S, a: &[[i32; GROUP]; N], b: &[i32; N]) -> S::I {
+    let mut dots = simd.isplat(0);
+    for (a, b) in a.iter().zip(b) {
+        dots = simd.dot16(dots, simd.iload(a), simd.isplat(*b));
+    }
+    dots
 }
