@@ -19,8 +19,9 @@ mod weights;
 
 pub use batch::{Batch, BatchSequence, LogitRows, Output};
 pub use checkpoint::{
-    Checkpoint, Gguf, GgufPair, GgufPlan, GgufValue, GgufVocabulary, Mix, PlannedTensor, Storage,
-    Tensor, TextFile, TextFiles, VisionCheckpoint, open, open_mmproj, parse_safetensors,
+    Checkpoint, Gguf, GgufPair, GgufPlan, GgufValue, GgufVocabulary, Mix, PlannedTensor,
+    PreparedPlan, Storage, Tensor, TextFile, TextFiles, VisionCheckpoint, open, open_mmproj,
+    parse_safetensors,
 };
 pub use config::{
     AttentionConfig, Config, FeedForwardConfig, GqaConfig, MergerConfig, MlaConfig, MoeConfig,

@@ -1,10 +1,12 @@
 //! What can be typed: commands and flags. It says nothing of what they do.
 
 use crate::commands::list::ListArgs;
+use crate::commands::prepare::PrepareArgs;
 use crate::commands::pull::PullArgs;
 use crate::commands::quantize::QuantizeArgs;
 use crate::commands::rm::RmArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kernels::KvType;
 use std::path::PathBuf;
 
 /// Runs Mistral Small 4 and its family on this machine.
@@ -73,6 +75,9 @@ Example: tramontane score -m model.gguf --input ids.jsonl --top 5"
     /// Write a checkpoint as a GGUF file, its weights in a smaller format.
     #[command(after_help = crate::commands::quantize::HELP)]
     Quantize(QuantizeArgs),
+    /// Write a model's weights to disk as this program reads them, so that later starts map them.
+    #[command(after_help = crate::commands::prepare::HELP)]
+    Prepare(PrepareArgs),
     /// List the models that were fetched.
     #[command(after_help = crate::commands::list::HELP)]
     List(ListArgs),
@@ -130,8 +135,18 @@ pub enum KvTypeArg {
     F32,
     /// 2 bytes a value
     Bf16,
-    /// 1 byte a value (not in this version yet)
+    /// 1 byte a value, and 4 for every 32
     Q8,
+}
+
+impl From<KvTypeArg> for KvType {
+    fn from(arg: KvTypeArg) -> KvType {
+        match arg {
+            KvTypeArg::F32 => KvType::F32,
+            KvTypeArg::Bf16 => KvType::Bf16,
+            KvTypeArg::Q8 => KvType::Q8,
+        }
+    }
 }
 
 /// `--softmax-scale`.

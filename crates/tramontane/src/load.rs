@@ -1,9 +1,10 @@
 //! From a command line to a model that is ready to run: backend, checkpoint, weights and cache, said aloud on stderr.
 
-use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
+use crate::args::{ModelArgs, SoftmaxScaleArg};
 use crate::hub;
 use crate::machine;
 use crate::plan;
+use crate::prepared;
 use crate::vision::Eyes;
 use crate::words::Words;
 use anyhow::{Context, Result, bail};
@@ -76,17 +77,21 @@ pub fn cpu(args: &ModelArgs) -> Result<Arc<Cpu>> {
 
 /// Loads the model a command names, telling on stderr what runs where.
 pub fn model(args: &ModelArgs) -> Result<Loaded> {
-    let checkpoint = checkpoint(args)?;
+    let mut checkpoint = checkpoint(args)?;
     let cpu = cpu(args)?;
     if !args.quiet {
         announce(args, &checkpoint, &cpu);
+    }
+    if let Some(copy) = prepared::attach(&mut checkpoint).filter(|_| !args.quiet) {
+        let (size, path) = (bytes(copy.bytes), copy.path.display());
+        eprintln!("weights: prepared copy, {size} at {path}");
     }
     if !plan::start::check(args, &checkpoint)? {
         // Copies could not be dropped and read again, as mapped files can.
         cpu.interleave_at_most(0);
     }
     let weights = weights(&checkpoint, args.quiet)?;
-    let options = options(args, &checkpoint)?;
+    let options = options(args, &checkpoint);
     if args.verbose {
         for copy in &weights.report.repacked {
             eprintln!(
@@ -106,11 +111,11 @@ pub fn model(args: &ModelArgs) -> Result<Loaded> {
 }
 
 /// What the command line chooses of the numbers.
-pub fn options(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Options> {
-    Ok(Options {
-        kv_type: kv_type(args, checkpoint)?,
+pub fn options(args: &ModelArgs, checkpoint: &Checkpoint) -> Options {
+    Options {
+        kv_type: kv_type(args, checkpoint),
         softmax_scale: softmax_scale(args),
-    })
+    }
 }
 
 /// The model's vision tower, if it has one: in its directory, or in the file of `--mmproj`.
@@ -211,15 +216,11 @@ fn weights(checkpoint: &Checkpoint, quiet: bool) -> Result<Weights> {
 }
 
 /// How the cache stores values: as asked, else exactly for an F32 checkpoint and in bf16 for all others.
-pub fn kv_type(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<KvType> {
+pub fn kv_type(args: &ModelArgs, checkpoint: &Checkpoint) -> KvType {
     match args.kv_type {
-        Some(KvTypeArg::F32) => Ok(KvType::F32),
-        Some(KvTypeArg::Bf16) => Ok(KvType::Bf16),
-        Some(KvTypeArg::Q8) => {
-            bail!("--kv-type q8 is not part of this version yet\nUse bf16 or f32")
-        }
-        None if main_format(checkpoint) == Some(Format::F32) => Ok(KvType::F32),
-        None => Ok(KvType::Bf16),
+        Some(asked) => asked.into(),
+        None if main_format(checkpoint) == Some(Format::F32) => KvType::F32,
+        None => KvType::Bf16,
     }
 }
 

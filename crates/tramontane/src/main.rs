@@ -12,7 +12,9 @@ mod hub;
 mod interrupt;
 mod load;
 mod machine;
+mod output;
 mod plan;
+mod prepared;
 mod sampling;
 mod screen;
 mod vision;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Pull(args) => commands::pull::run(&args),
         Command::Quantize(args) => commands::quantize::run(&args),
+        Command::Prepare(args) => commands::prepare::run(&args),
         Command::List(args) => commands::list::run(&args),
         Command::Rm(args) => commands::rm::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

@@ -6,6 +6,7 @@
 mod gguf;
 mod load;
 mod names;
+mod prepared;
 mod safetensors;
 mod shards;
 mod take;
@@ -15,6 +16,7 @@ mod vision;
 mod write;
 
 pub use gguf::{Gguf, GgufVocabulary, Value as GgufValue};
+pub use prepared::PreparedPlan;
 pub use safetensors::parse_safetensors;
 pub use tensor::{Storage, Tensor};
 pub use text::{TextFile, TextFiles};

@@ -5,6 +5,7 @@ use crate::args::InspectArgs;
 use crate::load;
 use crate::machine;
 use crate::plan::{self, Fit, start, trial};
+use crate::prepared;
 use anyhow::Result;
 use kernels::{Backend, Cpu};
 use model::{Checkpoint, WeightBytes, Weights};
@@ -60,8 +61,10 @@ struct FormatShare {
 
 #[derive(Serialize)]
 struct WeightMemory {
-    /// Used where they lie in the mapped files.
+    /// In the mapped files. Most are read in another order: copied on first use, or as prepared on disk.
     mapped_bytes: u64,
+    /// The prepared copy, if there is one.
+    prepared: Option<String>,
     /// Copies of our own.
     repacked: Vec<Copied>,
     /// In the files, and not used.
@@ -136,17 +139,19 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let cpu = load::cpu(&args.model)?;
     let mut out = io::stdout().lock();
     if args.plan {
-        let plan = Plan::new(&args.model, kernels::probe_bandwidth(&cpu).best)?;
+        let plan = Plan::new(&args.model, kernels::probe_bandwidth(&cpu).best);
         return match args.json {
             true => Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?),
             false => Ok(plan.print(&mut out)?),
         };
     }
-    let checkpoint = load::checkpoint(&args.model)?;
+    let mut checkpoint = load::checkpoint(&args.model)?;
+    let copy = prepared::attach(&mut checkpoint);
     let weights = checkpoint.load(&|_, _| {})?;
     let mut report = report(args, &checkpoint, &weights, &cpu)?;
+    report.weights.prepared = copy.map(|copy| copy.path.display().to_string());
     if args.model.model.is_none() {
-        report.plan = Some(Plan::new(&args.model, report.machine.bandwidth)?);
+        report.plan = Some(Plan::new(&args.model, report.machine.bandwidth));
     }
     if args.tensors {
         report.tensors = checkpoint
@@ -231,6 +236,7 @@ fn weight_memory(weights: &Weights) -> WeightMemory {
     };
     WeightMemory {
         mapped_bytes: report.mapped_bytes,
+        prepared: None,
         repacked: report.repacked.iter().map(copied).collect(),
         unused: report.unused.iter().map(unused).collect(),
     }
@@ -238,7 +244,7 @@ fn weight_memory(weights: &Weights) -> WeightMemory {
 
 fn kv_cache(args: &InspectArgs, checkpoint: &Checkpoint) -> Result<KvCache> {
     let config = &checkpoint.config;
-    let kv_type = load::kv_type(&args.model, checkpoint)?;
+    let kv_type = load::kv_type(&args.model, checkpoint);
     let need = start::need(&args.model, checkpoint)?;
     let free = machine::available_memory();
     let limit = args
@@ -279,7 +285,7 @@ fn machine(
             cpu.clone(),
             config,
             weights,
-            load::options(&args.model, checkpoint)?,
+            load::options(&args.model, checkpoint),
         )?),
         Some(_) => None,
     };
@@ -367,9 +373,16 @@ fn print_weights(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "\nweights in memory")?;
     writeln!(
         out,
-        "  mapped from the files, no copy: {}",
+        "  mapped from the files: {}",
         load::bytes(report.weights.mapped_bytes)
     )?;
+    match &report.weights.prepared {
+        Some(path) => writeln!(out, "  read from the prepared copy: {path}")?,
+        None => writeln!(
+            out,
+            "  put in order in memory on first use, the files' pages given back; `tramontane prepare` keeps that on disk"
+        )?,
+    }
     for copy in &report.weights.repacked {
         writeln!(
             out,

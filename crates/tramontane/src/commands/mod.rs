@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod list;
 pub mod man;
 mod plan;
+pub mod prepare;
 pub mod pull;
 pub mod quantize;
 pub mod rm;

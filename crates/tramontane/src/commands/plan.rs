@@ -1,11 +1,10 @@
 //! `inspect --plan`: the published forms of Mistral Small 4 against this machine.
 
-use crate::args::{KvTypeArg, ModelArgs};
+use crate::args::ModelArgs;
 use crate::load::bytes;
 use crate::machine::{self, Memory};
 use crate::plan::forms::{FORMS, Form, RECOMMENDED_CONTEXT};
-use crate::plan::{self, Fit, start};
-use anyhow::{Result, bail};
+use crate::plan::{self, Fit};
 use kernels::KvType;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -57,30 +56,19 @@ struct Line {
 
 impl Plan {
     /// For this machine, whose memory has been found to give so many bytes a second.
-    ///
-    /// # Errors
-    /// A cache type that this version does not have.
-    pub fn new(args: &ModelArgs, bandwidth: f64) -> Result<Plan> {
+    pub fn new(args: &ModelArgs, bandwidth: f64) -> Plan {
         // The published forms are none of F32.
-        let kv_type = match args.kv_type {
-            Some(KvTypeArg::F32) => KvType::F32,
-            None | Some(KvTypeArg::Bf16) => KvType::Bf16,
-            Some(KvTypeArg::Q8) => {
-                bail!("--kv-type q8 is not part of this version yet\nUse bf16 or f32")
-            }
-        };
+        let kv_type = args.kv_type.map_or(KvType::Bf16, KvType::from);
         let context = args.ctx.unwrap_or(RECOMMENDED_CONTEXT);
-        Ok(Plan::of(machine::memory(), bandwidth, kv_type, context))
+        Plan::of(machine::memory(), bandwidth, kv_type, context)
     }
 
     /// For a machine with this memory and bandwidth.
     fn of(memory: Memory, bandwidth: f64, kv_type: KvType, context: usize) -> Plan {
-        let need = FORMS[0].need(start::value_bytes(kv_type));
+        let need = FORMS[0].need(kv_type);
         let context = context.clamp(1, need.max_context);
         let line = |form: &Form| {
-            let fit = form
-                .need(start::value_bytes(kv_type))
-                .fit(memory.available, context);
+            let fit = form.need(kv_type).fit(memory.available, context);
             let limit = plan::decode_limit(bandwidth, form.bytes_per_token());
             Line {
                 form: form.name,

@@ -1,11 +1,12 @@
 //! `quantize`: a checkpoint as a GGUF file, which llama.cpp opens too. What a GGUF holds is in `model`, how a block is
 //! quantised in `kernels`.
 
-mod output;
+mod rows;
 mod vocabulary;
 
 use crate::args::{KvTypeArg, ModelArgs, SoftmaxScaleArg};
 use crate::load;
+use crate::output::{self, HiddenFiles, Output};
 use crate::words::Words;
 use anyhow::{Context, Result, bail};
 use chat::Tekken;
@@ -14,7 +15,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use kernels::Format;
 use model::{Checkpoint, GgufPlan, Mix, Storage, Weights};
-use output::{HiddenFiles, Output};
+use rows::write_plan;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -227,7 +228,7 @@ fn write(args: &QuantizeArgs, plans: &[(PathBuf, GgufPlan)]) -> Result<()> {
     let mut outputs = Vec::new();
     for (path, plan) in plans {
         let mut output = Output::create(path, &hidden)?;
-        let wrote = output.write_plan(plan, threads, &|bytes| bar.inc(bytes));
+        let wrote = write_plan(plan, &mut output, threads, &|bytes| bar.inc(bytes));
         wrote.with_context(|| format!("cannot write {}", path.display()))?;
         outputs.push(output);
     }

@@ -28,7 +28,7 @@ pub use error::HubError;
 pub use name::{Name, Revision, printable};
 pub use pull::Pull;
 pub use report::{Event, Report};
-pub use settings::Settings;
+pub use settings::{Settings, user_cache};
 
 use std::path::Path;
 

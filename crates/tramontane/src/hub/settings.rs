@@ -77,12 +77,19 @@ pub fn cache_folder() -> Result<PathBuf, HubError> {
 }
 
 fn hub_home() -> Result<PathBuf, HubError> {
-    if let Some(path) = variable("HF_HOME") {
-        return with_home(&path);
+    match variable("HF_HOME") {
+        Some(path) => with_home(&path),
+        None => Ok(user_cache()?.join("huggingface")),
     }
+}
+
+/// Where this user's programs keep what can be made again: `XDG_CACHE_HOME`, else `~/.cache`.
+///
+/// Errors: no home.
+pub fn user_cache() -> Result<PathBuf, HubError> {
     match variable("XDG_CACHE_HOME") {
-        Some(path) => Ok(with_home(&path)?.join("huggingface")),
-        None => Ok(home()?.join(".cache/huggingface")),
+        Some(path) => with_home(&path),
+        None => Ok(home()?.join(".cache")),
     }
 }
 

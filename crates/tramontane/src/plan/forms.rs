@@ -2,13 +2,14 @@
 //! its formats take, not from file listings, some of which say GB and mean GiB.
 
 use super::Need;
+use kernels::KvType;
 
 /// The context its makers recommend.
 pub const RECOMMENDED_CONTEXT: usize = 262_144;
 /// The longest its configuration allows.
 const MAX_CONTEXT: usize = 1 << 20;
 /// Numbers a token leaves in the cache of a layer: the latent (kv_lora_rank) and the rotary part of the key.
-const CACHE_WIDTH: u64 = 256 + 64;
+const CACHE_WIDTH: usize = 256 + 64;
 
 const NUM_LAYERS: u64 = 36;
 const EXPERTS_PER_TOKEN: u64 = 4;
@@ -119,11 +120,11 @@ pub const FORMS: [Form; 7] = [
 ];
 
 impl Form {
-    /// What it asks of memory, with so many bytes for each value of the cache.
-    pub fn need(&self, kv_value_bytes: u64) -> Need {
+    /// What it asks of memory, with a cache of this kind.
+    pub fn need(&self, kv_type: KvType) -> Need {
         Need {
             weights: self.weight_bytes(),
-            kv_per_token: NUM_LAYERS * CACHE_WIDTH * kv_value_bytes,
+            kv_per_token: NUM_LAYERS * kv_type.row_bytes(CACHE_WIDTH) as u64,
             max_context: MAX_CONTEXT,
         }
     }
@@ -151,9 +152,8 @@ impl Form {
 }
 
 /// Names of the forms that run and fit into `free` bytes with a context of `tokens`.
-pub fn fitting(free: Option<u64>, tokens: usize, kv_value_bytes: u64) -> Vec<&'static str> {
-    let fits =
-        |form: &&Form| form.runs && form.need(kv_value_bytes).fit(free, tokens) == super::Fit::Yes;
+pub fn fitting(free: Option<u64>, tokens: usize, kv_type: KvType) -> Vec<&'static str> {
+    let fits = |form: &&Form| form.runs && form.need(kv_type).fit(free, tokens) == super::Fit::Yes;
     FORMS.iter().filter(fits).map(|form| form.name).collect()
 }
 
@@ -195,10 +195,11 @@ mod tests {
 
     #[test]
     fn a_context_costs_what_latents_take() {
-        let need = FORMS[0].need(2);
+        let need = FORMS[0].need(KvType::Bf16);
         assert_eq!(need.kv_per_token, 23_040);
         assert_eq!(need.kv_bytes(RECOMMENDED_CONTEXT), 6_039_797_760);
-        assert_eq!(FORMS[0].need(4).kv_per_token, 46_080);
+        assert_eq!(FORMS[0].need(KvType::F32).kv_per_token, 46_080);
+        assert_eq!(FORMS[0].need(KvType::Q8).kv_per_token, 12_960);
     }
 
     /// Machines people have, by what is free on them.
@@ -207,7 +208,8 @@ mod tests {
         let gib = |n: u64| n << 30;
         let verdict = |free: u64, name: &str| {
             let form = FORMS.iter().find(|form| form.name == name).unwrap();
-            form.need(2).fit(Some(gib(free)), RECOMMENDED_CONTEXT)
+            form.need(KvType::Bf16)
+                .fit(Some(gib(free)), RECOMMENDED_CONTEXT)
         };
         assert!(matches!(verdict(22, "Q4_K_M"), Fit::No { .. }));
         assert!(matches!(verdict(60, "Q4_K_M"), Fit::No { .. }));
@@ -219,9 +221,9 @@ mod tests {
         assert!(matches!(verdict(124, "BF16"), Fit::No { .. }));
         assert_eq!(verdict(250, "BF16"), Fit::Yes);
         assert_eq!(
-            fitting(Some(gib(124)), 4096, 2),
+            fitting(Some(gib(124)), 4096, KvType::Bf16),
             ["Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"]
         );
-        assert_eq!(fitting(Some(gib(16)), 4096, 2), [""; 0]);
+        assert_eq!(fitting(Some(gib(16)), 4096, KvType::Bf16), [""; 0]);
     }
 }

@@ -5,7 +5,7 @@ use crate::args::ModelArgs;
 use crate::load;
 use crate::machine;
 use anyhow::Result;
-use kernels::{KvType, PAGE_SIZE};
+use kernels::PAGE_SIZE;
 use model::{Checkpoint, LanguageModel, Transformer};
 use std::fs;
 
@@ -34,8 +34,8 @@ pub fn check(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<bool> {
     }
     if is_small_4(checkpoint) {
         let tokens = args.ctx.unwrap_or(refusal.tokens);
-        let value_bytes = value_bytes(load::kv_type(args, checkpoint)?);
-        refusal.other_forms = forms::fitting(memory.available, tokens, value_bytes);
+        let kv_type = load::kv_type(args, checkpoint);
+        refusal.other_forms = forms::fitting(memory.available, tokens, kv_type);
     }
     Err(refusal.into())
 }
@@ -48,7 +48,7 @@ pub fn need(args: &ModelArgs, checkpoint: &Checkpoint) -> Result<Need> {
         .mmproj
         .as_ref()
         .and_then(|path| fs::metadata(path).ok());
-    let kv_type = load::kv_type(args, checkpoint)?;
+    let kv_type = load::kv_type(args, checkpoint);
     Ok(Need {
         weights: text + tower.map_or(0, |file| file.len()),
         kv_per_token: load::kv_bytes_per_token(&checkpoint.config, kv_type),
@@ -63,14 +63,6 @@ pub fn need_of(transformer: &Transformer) -> Need {
         weights: weights.every_step + weights.routed_experts + weights.head,
         kv_per_token: (transformer.page_bytes() / PAGE_SIZE) as u64,
         max_context: transformer.max_context(),
-    }
-}
-
-/// Bytes of a value in the cache.
-pub fn value_bytes(kv_type: KvType) -> u64 {
-    match kv_type {
-        KvType::F32 => 4,
-        KvType::Bf16 => 2,
     }
 }
 

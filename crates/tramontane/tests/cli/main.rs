@@ -9,6 +9,7 @@ mod built_in;
 mod commands;
 mod images;
 mod mistral;
+mod prepare;
 mod quantize;
 mod serve;
 mod smollm2;

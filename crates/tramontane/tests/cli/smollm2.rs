@@ -54,8 +54,23 @@ fn perplexity_is_that_of_llama_cpp() {
         .take(chunks)
         .map(|ids| format!("{}\n", json!({"ids": ids})))
         .collect();
-    let scored = stdout(&["score", "-m", &model, "--input", "-"], &input);
+    let expected = golden["perplexity"].as_f64().unwrap();
+    for kv_type in ["bf16", "q8"] {
+        let flags = ["score", "-m", &model, "--input", "-", "--kv-type", kv_type];
+        let perplexity = perplexity(&stdout(&flags, &input), context, chunks);
+        let change = (perplexity / expected - 1.0) * 100.0;
+        println!(
+            "KV {kv_type}: perplexity {perplexity:.4}, llama.cpp {expected:.4}: {change:+.3} %"
+        );
+        assert!(
+            change.abs() <= 0.5,
+            "KV {kv_type}: {perplexity} against {expected}"
+        );
+    }
+}
 
+/// Over the second halves of all chunks.
+fn perplexity(scored: &str, context: usize, chunks: usize) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
     for line in scored.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -66,14 +81,5 @@ fn perplexity_is_that_of_llama_cpp() {
         }
     }
     assert_eq!(count, chunks * (context - context / 2 - 1));
-    let perplexity = (sum / f64::from(count as u32)).exp();
-    let expected = golden["perplexity"].as_f64().unwrap();
-    println!(
-        "perplexity {perplexity:.4}, llama.cpp {expected:.4}: {:+.3} %",
-        (perplexity / expected - 1.0) * 100.0
-    );
-    assert!(
-        (perplexity / expected - 1.0).abs() <= 5e-3,
-        "{perplexity} against {expected}"
-    );
+    (sum / f64::from(count as u32)).exp()
 }

@@ -4,18 +4,10 @@
 
 use crate::load::bytes;
 use anyhow::{Context, Result, bail};
-use model::{GgufPlan, PlannedTensor};
 use std::fs::{self, File};
-use std::io::Write;
-use std::ops::Range;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-
-/// Values quantised at once, all threads together: what bounds the memory.
-const VALUES_AT_ONCE: usize = 1 << 22;
-/// Values that are worth a thread.
-const VALUES_A_THREAD: usize = 1 << 14;
 
 /// The hidden files there are, for Ctrl-C to remove.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +65,7 @@ pub fn check_room(path: &Path, needed: u64) -> Result<()> {
     }
     match free_space(&folder) {
         Some(free) if free < needed => bail!(
-            "not enough room in {}: {} are needed, {} are free\nFree some, choose a smaller format or another disk",
+            "not enough room in {}: {} are needed, {} are free\nFree some, or choose another disk",
             folder.display(),
             bytes(needed),
             bytes(free)
@@ -116,33 +108,6 @@ impl Output {
         })
     }
 
-    /// Writes all of `plan`; `progress` is told of every so many bytes.
-    pub fn write_plan(
-        &mut self,
-        plan: &GgufPlan,
-        threads: usize,
-        progress: &dyn Fn(u64),
-    ) -> Result<()> {
-        let header = plan.header();
-        self.file.write_all(&header)?;
-        progress(header.len() as u64);
-        let mut buffer = Vec::new();
-        for tensor in plan.tensors() {
-            let at_once = (VALUES_AT_ONCE / tensor.cols().max(1)).max(1);
-            for start in (0..tensor.rows()).step_by(at_once) {
-                let rows = start..tensor.rows().min(start + at_once);
-                buffer.resize(rows.len() * tensor.row_bytes(), 0);
-                fill(tensor, rows, &mut buffer, threads)?;
-                self.file.write_all(&buffer)?;
-                progress(buffer.len() as u64);
-            }
-            let padding = vec![0; (tensor.padded_bytes() - tensor.bytes()) as usize];
-            self.file.write_all(&padding)?;
-            progress(padding.len() as u64);
-        }
-        Ok(())
-    }
-
     /// Lets the file appear under its name.
     pub fn show(mut self, force: bool) -> Result<()> {
         let shown = || format!("cannot write {}", self.target.display());
@@ -158,6 +123,16 @@ impl Output {
     }
 }
 
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 impl Drop for Output {
     fn drop(&mut self) {
         // After a rename there is nothing left under that name.
@@ -165,32 +140,4 @@ impl Drop for Output {
         self.all_hidden
             .change(|paths| paths.retain(|path| *path != self.hidden));
     }
-}
-
-/// Quantises rows, each thread its share.
-fn fill(
-    tensor: &PlannedTensor,
-    rows: Range<usize>,
-    out: &mut [u8],
-    threads: usize,
-) -> Result<(), model::ModelError> {
-    let worth = rows.len() * tensor.cols() / VALUES_A_THREAD;
-    let each = rows.len().div_ceil(threads.min(worth.max(1))).max(1);
-    let bytes = (each * tensor.row_bytes()).max(1);
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (share, out) in out.chunks_mut(bytes).enumerate() {
-            let first = rows.start + share * each;
-            let rows = first..rows.end.min(first + each);
-            running.push(scope.spawn(move || tensor.write_rows(rows, out)));
-        }
-        let mut result = Ok(());
-        for thread in running {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result = result.and(ended);
-        }
-        result
-    })
 }
