@@ -83,7 +83,11 @@ fn a_later_start_maps_the_copy_and_computes_the_same() {
     let (before, said) = home.score();
     assert!(!said.contains("prepared"), "{said}");
     let copy = home.prepare();
-    assert_eq!(home.copies(), std::slice::from_ref(&copy), "nothing else is left");
+    assert_eq!(
+        home.copies(),
+        std::slice::from_ref(&copy),
+        "nothing else is left"
+    );
     let (after, said) = home.score();
     assert!(said.contains(&format!("at {}", copy.display())), "{said}");
     assert!(!said.contains("damaged"), "{said}");
