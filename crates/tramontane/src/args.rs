@@ -111,7 +111,7 @@ pub struct ModelArgs {
     /// How keys and values are cached [default: f32 for an F32 checkpoint, else bf16]
     #[arg(long, value_name = "TYPE")]
     pub kv_type: Option<KvTypeArg>,
-    /// Instruction set; amx is not in this version yet [default: the best here]
+    /// Instruction set [default: the best here]
     #[arg(long, value_name = "ISA", value_parser = ["scalar", "neon", "neon-dotprod", "neon-i8mm", "avx2", "avx512", "avx512-bf16", "amx"])]
     pub isa: Option<String>,
     /// Whose scale goes on attention scores: the maker's, or that of transformers 5.23 and llama.cpp
