@@ -3,6 +3,7 @@
 //! A table of keywords stands for the meta-schema; patterns must be regular expressions of Python's. Must not know:
 //! tools, or how a schema constrains anything.
 
+pub(crate) mod dates;
 mod pattern;
 
 use std::collections::HashSet;

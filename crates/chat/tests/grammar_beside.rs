@@ -163,3 +163,45 @@ fn what_a_schema_says_of_the_compiler_stands() {
     walk.text("{");
     assert!(!walk.allows(" ") && walk.allows("}"));
 }
+
+#[test]
+fn dates_under_a_schema_are_days_that_there_were() {
+    let format = |name: &str| {
+        ResponseFormat::JsonSchema {
+        schema: json::parse(&format!(
+            r#"{{"type": "object", "properties": {{"a": {{"type": "string", "format": "{name}"}}}}, "required": ["a"]}}"#
+        ))
+        .unwrap(),
+        strict: true,
+    }
+    };
+    let says = |name: &str, day: &str| {
+        let mut walk = Walk::new(&[], ToolChoice::Auto, format(name), Beside::Nothing);
+        let reply = walk.tekken.encode_text(&format!("{{\"a\": \"{day}\"}}"));
+        let said = |id: u32| walk.allowed().contains(&id) && walk.constraint.commit(id).is_ok();
+        reply.into_iter().all(said)
+    };
+    for day in [
+        "2024-02-29",
+        "2000-02-29",
+        "0004-02-29",
+        "2023-02-28",
+        "0001-01-31",
+        "1999-12-31",
+    ] {
+        assert!(says("date", day), "{day}");
+        assert!(says("date-time", &format!("{day}T12:00:00.5Z")), "{day}");
+    }
+    for day in [
+        "0000-01-08",
+        "2023-02-29",
+        "1900-02-29",
+        "0000-02-29",
+        "2023-02-30",
+        "2023-04-31",
+        "2023-13-01",
+    ] {
+        assert!(!says("date", day), "{day}");
+        assert!(!says("date-time", &format!("{day}T12:00:00.5Z")), "{day}");
+    }
+}

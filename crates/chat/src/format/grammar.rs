@@ -12,6 +12,7 @@ pub mod constraint;
 
 use crate::json::{Object, Value};
 use crate::message::Tool;
+use crate::schema::dates;
 use crate::tekken::{Tekken, Version};
 use crate::{ChatError, schema};
 
@@ -435,6 +436,8 @@ impl Rules<'_> {
             Value::Object(fields)
                 if self.beside != Beside::Anything && fields.get(OPTIONS).is_none() =>
             {
+                let schema = dates::real(schema);
+                let fields = schema.as_object().unwrap_or(fields);
                 let pattern = Value::String(JSON_SPACE.to_owned());
                 let options = object(&[("whitespace_pattern", pattern)]);
                 let entries = fields
