@@ -4,8 +4,9 @@
 
 use crate::load::bytes;
 use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,6 +73,19 @@ pub fn check_room(path: &Path, needed: u64) -> Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+/// A bar on a terminal, for `total` bytes.
+pub fn bar(verb: &str, quiet: bool, total: u64) -> ProgressBar {
+    if quiet || !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
+    if let Ok(style) = ProgressStyle::with_template(&format!("{verb} {template}")) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 fn folder(path: &Path) -> PathBuf {

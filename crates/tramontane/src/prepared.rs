@@ -91,11 +91,11 @@ pub fn attach(checkpoint: &mut Checkpoint) -> Option<Attached> {
 
 fn find_and_attach(checkpoint: &mut Checkpoint) -> Result<Option<Attached>> {
     let on_disk = checkpoint.files.iter().all(|path| path.is_file());
-    let Some(folder) = folder().ok().filter(|folder| on_disk && folder.is_dir()) else {
+    if !on_disk || !folder().is_ok_and(|folder| folder.is_dir()) {
         return Ok(None);
-    };
+    }
     let key = key(checkpoint)?;
-    let path = folder.join(format!("{key}.{ENDING}"));
+    let path = path(&key)?;
     let Ok(facts) = fs::metadata(&path) else {
         return Ok(None);
     };

@@ -31,22 +31,36 @@ pub struct PreparedPlan {
     bytes: u64,
 }
 
-/// A tensor as one matrix: all its dimensions but the last are rows.
-fn as_matrix(tensor: &Tensor) -> Option<(Format, usize, usize)> {
-    let Storage::Known(format) = tensor.storage else {
-        return None;
-    };
-    let (cols, rows) = tensor.shape.split_last()?;
-    (!rows.is_empty()).then(|| (format, rows.iter().product(), *cols))
+/// A tensor as a matrix that products read interleaved: all its dimensions but the last are rows.
+struct Interleaved {
+    format: Format,
+    rows: usize,
+    cols: usize,
+    /// Bytes of its rows.
+    weights: usize,
+    checksums: usize,
 }
 
-/// A tensor as a matrix that products read interleaved, with the bytes of its rows and of their checksums.
-fn interleaved(tensor: &Tensor) -> Option<(Format, usize, usize, (usize, usize))> {
-    if names::is_vision(&tensor.name) {
-        return None;
+impl Interleaved {
+    /// None: products read this tensor as it is, if they read it.
+    fn of(tensor: &Tensor) -> Option<Interleaved> {
+        let Storage::Known(format) = tensor.storage else {
+            return None;
+        };
+        let (cols, rows) = tensor.shape.split_last()?;
+        if rows.is_empty() || names::is_vision(&tensor.name) {
+            return None;
+        }
+        let (rows, cols) = (rows.iter().product(), *cols);
+        let (weights, checksums) = Prepared::sizes(format, rows, cols)?;
+        Some(Interleaved {
+            format,
+            rows,
+            cols,
+            weights,
+            checksums,
+        })
     }
-    let (format, rows, cols) = as_matrix(tensor)?;
-    Some((format, rows, cols, Prepared::sizes(format, rows, cols)?))
 }
 
 impl PreparedPlan {
@@ -54,15 +68,15 @@ impl PreparedPlan {
     ///
     /// Errors: nothing in it can be prepared.
     pub fn new(checkpoint: &Checkpoint, source: &str) -> Result<PreparedPlan, ModelError> {
-        let sized = |tensor| interleaved(tensor).map(|(.., sizes)| (tensor, sizes));
-        let mut tensors: Vec<(&Tensor, (usize, usize))> =
-            checkpoint.tensors().iter().filter_map(sized).collect();
+        let shaped = |tensor| Some((tensor, Interleaved::of(tensor)?));
+        let mut tensors: Vec<(&Tensor, Interleaved)> =
+            checkpoint.tensors().iter().filter_map(shaped).collect();
         if tensors.is_empty() {
             let what = "no matrix here is read in another order than the file's: there is nothing to prepare";
             return Err(file_error(&checkpoint.path, what));
         }
         // Whole cache lines first: what follows them begins on one too.
-        tensors.sort_by_key(|(_, (len, _))| !len.is_multiple_of(64));
+        tensors.sort_by_key(|(_, shape)| !shape.weights.is_multiple_of(64));
         let mut entries = Map::new();
         let mut at = 0;
         let mut place = |name: String, dtype: &str, width: usize, len: usize| {
@@ -71,15 +85,18 @@ impl PreparedPlan {
             entries.insert(name, entry);
             at += len;
         };
-        for (tensor, (len, _)) in &tensors {
-            place(tensor.name.clone(), "U8", 1, *len);
+        for (tensor, shape) in &tensors {
+            place(tensor.name.clone(), "U8", 1, shape.weights);
         }
-        for (tensor, (_, len)) in &tensors {
-            place(format!("{}{CHECKSUMS}", tensor.name), "U32", 4, *len);
+        for (tensor, shape) in &tensors {
+            let name = format!("{}{CHECKSUMS}", tensor.name);
+            place(name, "U32", 4, shape.checksums);
         }
         place(SOURCE.to_owned(), "U8", 1, source.len());
         let header = padded_header(&Value::Object(entries));
-        let matrices = tensors.iter().map(|(tensor, _)| matrix(tensor));
+        let matrices = tensors.iter().map(|(tensor, shape)| {
+            Matrix::new(shape.format, shape.rows, shape.cols, tensor.data.clone())
+        });
         Ok(PreparedPlan {
             source: source.to_owned(),
             bytes: (header.len() + at) as u64,
@@ -109,11 +126,6 @@ impl PreparedPlan {
         checksums.iter().try_for_each(|sums| write(sums))?;
         write(self.source.as_bytes())
     }
-}
-
-fn matrix(tensor: &Tensor) -> Result<Matrix, ModelError> {
-    let (format, rows, cols) = as_matrix(tensor).unwrap_or((Format::F32, 0, 0));
-    Ok(Matrix::new(format, rows, cols, tensor.data.clone())?)
 }
 
 /// The length and the JSON, with spaces up to where the data begins.
@@ -147,7 +159,10 @@ impl Checkpoint {
             tensor.ok_or_else(|| file_error(path, format!("tensor {name} is missing")))
         };
         for tensor in &mut self.tensors {
-            let Some((format, rows, cols, _)) = interleaved(tensor) else {
+            let Some(Interleaved {
+                format, rows, cols, ..
+            }) = Interleaved::of(tensor)
+            else {
                 continue;
             };
             let (weights, checksums) = (

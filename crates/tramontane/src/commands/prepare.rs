@@ -6,10 +6,9 @@ use crate::output::{self, HiddenFiles, Output};
 use crate::prepared;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use model::{Checkpoint, PreparedPlan};
 use std::fs;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -77,7 +76,7 @@ fn write(args: &PrepareArgs, checkpoint: &Checkpoint, key: &str, path: PathBuf) 
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     output::check_room(&path, plan.bytes())?;
     let cpu = load::cpu(&args.model)?;
-    let bar = bar(args.model.quiet, plan.bytes());
+    let bar = output::bar("preparing", args.model.quiet, plan.bytes());
     let hidden = HiddenFiles::default();
     hidden.remove_on_ctrl_c()?;
     let mut output = Output::create(&path, &hidden)?;
@@ -96,18 +95,6 @@ fn write(args: &PrepareArgs, checkpoint: &Checkpoint, key: &str, path: PathBuf) 
     }
     writeln!(stdout(), "{}", path.display())?;
     Ok(())
-}
-
-fn bar(quiet: bool, total: u64) -> ProgressBar {
-    if quiet || !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total);
-    let template = "preparing {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// The copies there are, with their sizes.

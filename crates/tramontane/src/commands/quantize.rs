@@ -12,11 +12,10 @@ use anyhow::{Context, Result, bail};
 use chat::Tekken;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use kernels::Format;
 use model::{Checkpoint, GgufPlan, Mix, Storage, Weights};
 use rows::write_plan;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -222,7 +221,7 @@ fn write(args: &QuantizeArgs, plans: &[(PathBuf, GgufPlan)]) -> Result<()> {
         output::check_free(path, args.force)?;
     }
     output::check_room(&args.dst, total)?;
-    let bar = bar(args.quiet, total);
+    let bar = output::bar("quantizing", args.quiet, total);
     let hidden = HiddenFiles::default();
     hidden.remove_on_ctrl_c()?;
     let mut outputs = Vec::new();
@@ -238,18 +237,6 @@ fn write(args: &QuantizeArgs, plans: &[(PathBuf, GgufPlan)]) -> Result<()> {
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-fn bar(quiet: bool, total: u64) -> ProgressBar {
-    if quiet || !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(total);
-    let template = "quantizing {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 #[cfg(test)]
