@@ -25,7 +25,7 @@ pub use backend::{
 pub use cache::{
     AttentionPlan, AttentionRow, AttentionShape, Cache, CacheLayout, KvType, PAGE_SIZE,
 };
-pub use cpu::{Arithmetic, Cpu, Isa, Probe, probe_bandwidth, probe_dot_rate};
+pub use cpu::{Arithmetic, Cpu, Isa, Probe, probe_bandwidth, probe_dot_rate, processors};
 pub use error::KernelError;
 pub use matrix::Matrix;
 pub use memory::Bytes;

@@ -102,7 +102,7 @@ pub struct ModelArgs {
     /// The vision tower of a .gguf file (llama.cpp's mmproj file)
     #[arg(long, value_name = "FILE")]
     pub mmproj: Option<PathBuf>,
-    /// Threads [default: physical cores]
+    /// Threads, at most one a processor [default: physical cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// Context limit in tokens [default: the model's, held down to what memory allows]

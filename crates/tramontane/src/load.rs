@@ -69,10 +69,18 @@ fn built_in() -> Result<Checkpoint> {
     Ok(checkpoint.with_text_files(files.into()))
 }
 
-/// The processor a command asks for.
+/// The processor a command asks for. Says so if it asks for more threads than can run at once: they would only wait for
+/// each other.
 pub fn cpu(args: &ModelArgs) -> Result<Arc<Cpu>> {
     let isa = args.isa.as_deref().map(Isa::from_name).transpose()?;
-    Ok(Arc::new(Cpu::new(isa, args.threads.map(usize::from))?))
+    let (processors, asked) = (kernels::processors(), args.threads.map(usize::from));
+    if let Some(asked) = asked.filter(|asked| *asked > processors && !args.quiet) {
+        eprintln!(
+            "threads: {asked} asked for, {processors} used, as many as this process has processors"
+        );
+    }
+    let threads = asked.map(|asked| asked.min(processors));
+    Ok(Arc::new(Cpu::new(isa, threads)?))
 }
 
 /// Loads the model a command names, telling on stderr what runs where.

@@ -32,6 +32,7 @@ mod threads;
 #[cfg(any(test, target_arch = "x86_64"))]
 mod tile_unit;
 
+pub use affinity::processors;
 pub use isa::Isa;
 pub use probe::{Arithmetic, Probe, probe_bandwidth, probe_dot_rate};
 

@@ -4,6 +4,7 @@ use super::Cpu;
 use super::elementwise::SwiGlu;
 use super::matmul::{self, GROUP, Tiles};
 use super::operand::Operand;
+use super::threads::Parts;
 use crate::matrix::Matrix;
 use std::ops::Range;
 
@@ -60,9 +61,9 @@ impl Cpu {
             self.interleave(product.weight);
             product.up.into_iter().for_each(|up| self.interleave(up));
         }
-        let tasks = self.tasks(products);
+        let (tasks, parts) = self.tasks(products);
         self.threads
-            .run_with(tasks.len(), Workspace::new, |workspace, task| {
+            .run_parts(parts, Workspace::new, |workspace, task| {
                 let Task {
                     product: index,
                     groups,
@@ -99,7 +100,9 @@ impl Cpu {
         out
     }
 
-    fn tasks(&self, products: &[Product]) -> Vec<Task> {
+    /// The tasks, by memory node: of every matrix, each node works on the rows whose order it wrote
+    /// (`Cpu::interleave`, by the same rule).
+    fn tasks(&self, products: &[Product]) -> (Vec<Task>, Parts) {
         let num_groups = |p: &Product| p.weight.rows().div_ceil(GROUP);
         let parts = |p: &Product| num_groups(p) * p.rows.len().div_ceil(TASK_ROWS);
         let total: usize = products.iter().map(parts).sum();
@@ -121,6 +124,74 @@ impl Cpu {
                 }
             }
         }
-        tasks
+        let nodes = self.threads.nodes();
+        let node = |task: &Task| task.groups.start * nodes / num_groups(&products[task.product]);
+        if nodes > 1 {
+            tasks.sort_by_key(node);
+        }
+        let parts = std::array::from_fn(|last| tasks.partition_point(|task| node(task) <= last));
+        (tasks, parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Backend;
+    use crate::cpu::threads::Threads;
+    use crate::quant::Format;
+
+    /// Rows of weights that are told apart by their values.
+    fn matrix(rows: usize) -> Matrix {
+        let values = (0..rows * 32).flat_map(|i| (i as f32 * 0.37).sin().to_le_bytes());
+        Matrix::new(Format::F32, rows, 32, values.collect::<Vec<u8>>().into()).unwrap()
+    }
+
+    #[test]
+    fn each_node_has_its_rows_of_every_matrix_and_the_values_are_the_same() {
+        let one = Cpu::new(None, Some(2)).unwrap();
+        let mut two = Cpu::new(None, Some(2)).unwrap();
+        two.threads = Threads::on_two_nodes(2);
+        let weights = [matrix(7), matrix(160), matrix(1601)];
+        for rows in [1, 130] {
+            let values: Vec<f32> = (0..rows * 32).map(|i| (i as f32 * 0.11).cos()).collect();
+            let x = one.upload(rows, 32, &values);
+            let project = |cpu: &Cpu| {
+                let mut outs: Vec<_> = weights.iter().map(|w| cpu.rows(rows, w.rows())).collect();
+                let mut places: Vec<_> = outs.iter_mut().collect();
+                cpu.project(&x, &weights.each_ref(), &mut places);
+                outs.iter()
+                    .map(|out| out.data().to_vec())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(project(&two), project(&one));
+
+            let rows_read = (0..rows).map(|r| x.row(r)).collect();
+            let operand = two.operand(rows_read, &weights);
+            let all: Vec<u32> = (0..rows as u32).collect();
+            let product = |weight| Product {
+                weight,
+                up: None,
+                operand: &operand,
+                rows: &all,
+            };
+            let (tasks, parts) = two.tasks(&weights.each_ref().map(product));
+            for (product, weight) in weights.iter().enumerate() {
+                let groups = weight.rows().div_ceil(GROUP);
+                let of = |tasks: &[Task]| -> Vec<usize> {
+                    let tasks = tasks.iter().filter(|task| task.product == product);
+                    tasks.map(|task| task.groups.start).collect()
+                };
+                let (first, second) = tasks.split_at(parts[0]);
+                assert!(
+                    of(first).iter().all(|group| group * 2 < groups),
+                    "{product}"
+                );
+                assert!(
+                    of(second).iter().all(|group| group * 2 >= groups),
+                    "{product}"
+                );
+            }
+        }
     }
 }

@@ -3,8 +3,12 @@
 //! Tasks are claimed one at a time from a shared counter, so a slow core takes fewer. Workers wait for the next region
 //! spinning (a model has hundreds of regions a token), and after [`SPIN`] asleep: an idle process uses no CPU. The
 //! calling thread takes part, and a region never waits for a worker that did not wake up in time.
+//!
+//! On a machine of several memory nodes the tasks of a region come in as many parts, each with a counter of its own; a
+//! thread takes those of its own node's part first, then helps the others. Where the same part of a matrix always is the
+//! same part of the tasks, each node writes and reads its own memory.
 
-use super::affinity;
+use super::affinity::{self, Core};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
@@ -22,7 +26,15 @@ pub(crate) struct Threads {
     workers: Vec<JoinHandle<()>>,
     /// Held by the caller whose region is running.
     region: Mutex<()>,
+    /// All cores, if there are several nodes: where a caller is looked up.
+    cores: Vec<Core>,
 }
+
+/// Most memory nodes told apart; more share.
+pub(super) const MAX_NODES: usize = 8;
+
+/// Where each node's part of the tasks ends; the first begins at 0, and parts past the last node's are empty.
+pub(super) type Parts = [usize; MAX_NODES];
 
 /// On a cache line of its own, so that claiming a task does not disturb who is reading the rest.
 #[repr(align(128))]
@@ -35,8 +47,8 @@ struct Shared {
     generation: Line,
     /// [`OPEN`] while a region runs, plus the number of workers inside it. The job is only touched while inside.
     gate: Line,
-    /// The next task to claim.
-    next: Line,
+    /// The next task to claim of each part.
+    next: [Line; MAX_NODES],
     job: Mutex<Option<Job>>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     sleepers: AtomicUsize,
@@ -54,20 +66,34 @@ type Share<'a> = dyn Fn(&mut dyn FnMut() -> Option<usize>) + Sync + 'a;
 #[derive(Clone, Copy)]
 struct Job {
     share: &'static Share<'static>,
-    num_tasks: usize,
+    parts: Parts,
+}
+
+impl Job {
+    /// Where each part begins.
+    fn first_tasks(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(0).chain(self.parts)
+    }
+
+    fn is_empty(&self, part: usize) -> bool {
+        self.first_tasks().nth(part) == Some(self.parts[part])
+    }
 }
 
 impl Threads {
     /// A pool of `count` threads, the caller's included. Pinned, a worker a core, if there are that many cores.
     pub fn new(count: usize) -> Threads {
+        Threads::on(affinity::cores(), count)
+    }
+
+    fn on(cores: Vec<Core>, count: usize) -> Threads {
         let shared = Arc::new(Shared::default());
-        let cores = affinity::cores();
         let worker = |i: usize| {
             let shared = Arc::clone(&shared);
             let core = cores.get(i).copied().filter(|_| count <= cores.len());
             let run = move || {
-                core.into_iter().for_each(affinity::pin);
-                work(&shared);
+                core.into_iter().for_each(|core| affinity::pin(core.cpu));
+                work(&shared, core.map_or(0, |core| core.node));
             };
             std::thread::Builder::new()
                 .name(format!("kernels {i}"))
@@ -80,7 +106,25 @@ impl Threads {
             shared,
             workers,
             region: Mutex::new(()),
+            cores: if count <= cores.len() {
+                cores
+            } else {
+                Vec::new()
+            },
         }
+    }
+
+    /// A pool as on a machine of two nodes, whatever this one has.
+    #[cfg(test)]
+    pub fn on_two_nodes(count: usize) -> Threads {
+        let core = |cpu: usize| Core { cpu, node: cpu % 2 };
+        Threads::on((0..count).map(core).collect(), count)
+    }
+
+    /// Memory nodes that threads are spread over, and so parts that tasks may come in.
+    pub fn nodes(&self) -> usize {
+        let last = self.cores.iter().map(|core| core.node).max();
+        last.map_or(1, |node| MAX_NODES.min(node + 1))
     }
 
     /// Threads in the pool, the caller's included.
@@ -101,6 +145,18 @@ impl Threads {
         workspace: impl Fn() -> W + Sync,
         task: impl Fn(&mut W, usize) + Sync,
     ) {
+        let nodes = self.nodes();
+        let parts = std::array::from_fn(|node| (node + 1).min(nodes) * num_tasks / nodes);
+        self.run_parts(parts, workspace, task);
+    }
+
+    /// [`Threads::run_with`] where the tasks of each node's part are said.
+    pub fn run_parts<W>(
+        &self,
+        parts: Parts,
+        workspace: impl Fn() -> W + Sync,
+        task: impl Fn(&mut W, usize) + Sync,
+    ) {
         let share = |claim: &mut dyn FnMut() -> Option<usize>| {
             let Some(first) = claim() else { return };
             let mut workspace = workspace();
@@ -109,32 +165,45 @@ impl Threads {
                 task(&mut workspace, i);
             }
         };
+        let num_tasks = parts[MAX_NODES - 1];
         if num_tasks <= 1 || self.workers.is_empty() {
             let mut tasks = 0..num_tasks;
             return share(&mut || tasks.next());
         }
-        self.run_region(num_tasks, &share);
+        self.run_region(parts, &share);
     }
 
-    fn run_region(&self, num_tasks: usize, share: &Share) {
+    fn run_region(&self, parts: Parts, share: &Share) {
         let _region = lock(&self.region);
         // SAFETY: only the lifetimes change. The reference outlives its use: workers use it only inside the gate, and
         // `close` below, which runs even if a task panics (panics are caught in `work_on`), returns when the gate is
         // shut and empty.
         let share = unsafe { std::mem::transmute::<&Share, &'static Share<'static>>(share) };
-        let job = Job { share, num_tasks };
+        let job = Job { share, parts };
         self.open(job);
-        self.shared.work_on(job);
+        self.shared.work_on(job, self.callers_node());
         self.close();
         if let Some(panic) = lock(&self.shared.panic).take() {
             resume_unwind(panic);
         }
     }
 
+    /// The node that the calling thread, which is not pinned, is on just now.
+    fn callers_node(&self) -> usize {
+        if self.nodes() == 1 {
+            return 0;
+        }
+        let cpu = affinity::current_cpu();
+        let core = self.cores.iter().find(|core| Some(core.cpu) == cpu);
+        core.map_or(0, |core| core.node)
+    }
+
     fn open(&self, job: Job) {
         let shared = &*self.shared;
         *lock(&shared.job) = Some(job);
-        shared.next.0.store(0, Relaxed);
+        for (next, first) in shared.next.iter().zip(job.first_tasks()) {
+            next.0.store(first, Relaxed);
+        }
         shared.gate.0.store(OPEN, Release);
         shared.generation.0.fetch_add(1, SeqCst);
         if shared.sleepers.load(SeqCst) > 0 {
@@ -171,15 +240,25 @@ impl Drop for Threads {
 }
 
 impl Shared {
-    /// Claims and runs tasks until none is left.
-    fn work_on(&self, job: Job) {
+    /// Claims and runs tasks until none is left, those of `node` first.
+    fn work_on(&self, job: Job, node: usize) {
+        let mut turns = (node % MAX_NODES..MAX_NODES).chain(0..node % MAX_NODES);
+        let mut part = turns.next();
         let mut claim = || {
-            let i = self.next.0.fetch_add(1, Relaxed);
-            (i < job.num_tasks).then_some(i)
+            while let Some(at) = part {
+                let i = self.next[at].0.fetch_add(1, Relaxed);
+                if i < job.parts[at] {
+                    return Some(i);
+                }
+                part = turns.find(|at| !job.is_empty(*at));
+            }
+            None
         };
         let tasks = AssertUnwindSafe(|| (job.share)(&mut claim));
         if let Err(panic) = catch_unwind(tasks) {
-            self.next.0.store(job.num_tasks, Relaxed);
+            for (next, end) in self.next.iter().zip(job.parts) {
+                next.0.store(end, Relaxed);
+            }
             lock(&self.panic).get_or_insert(panic);
         }
     }
@@ -209,8 +288,8 @@ impl Shared {
     }
 }
 
-/// A worker's life.
-fn work(shared: &Shared) {
+/// The life of a worker near `node`.
+fn work(shared: &Shared, node: usize) {
     let mut seen = 0;
     loop {
         seen = shared.next_generation(seen);
@@ -223,7 +302,7 @@ fn work(shared: &Shared) {
         }
         let job = *lock(&shared.job);
         if let Some(job) = job {
-            shared.work_on(job);
+            shared.work_on(job, node);
         }
         shared.gate.0.fetch_sub(1, Release);
     }
@@ -240,7 +319,7 @@ mod tests {
 
     #[test]
     fn every_task_runs_once() {
-        for count in [1, 2, 3, 7] {
+        for count in [1, 2, 3, 7, 64] {
             let threads = Threads::new(count);
             for num_tasks in [0, 1, 2, 5, 100] {
                 let runs: Vec<AtomicUsize> = (0..num_tasks).map(|_| AtomicUsize::new(0)).collect();
@@ -255,6 +334,52 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn on_two_nodes_every_task_runs_once() {
+        for count in [2, 3, 5] {
+            let threads = Threads::on_two_nodes(count);
+            assert_eq!(threads.nodes(), 2);
+            for (first, num_tasks) in [(0, 0), (0, 1), (3, 3), (0, 40), (40, 40), (7, 100)] {
+                let runs: Vec<AtomicUsize> = (0..num_tasks).map(|_| AtomicUsize::new(0)).collect();
+                let mut parts = [num_tasks; MAX_NODES];
+                parts[0] = first;
+                for _ in 0..50 {
+                    threads.run_parts(
+                        parts,
+                        || (),
+                        |(), i| {
+                            runs[i].fetch_add(1, Relaxed);
+                        },
+                    );
+                }
+                let once = runs.iter().all(|r| r.load(Relaxed) == 50);
+                assert!(once, "{count} threads, {first} of {num_tasks}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_begins_with_its_own_node() {
+        let threads = Threads::on_two_nodes(2);
+        let (both, first_of_worker) = (std::sync::Barrier::new(2), AtomicUsize::new(usize::MAX));
+        let caller = std::thread::current().id();
+        // Each thread waits in its first task until the other has one, too.
+        threads.run_with(
+            10,
+            || true,
+            |is_first, i| {
+                if std::mem::take(is_first) {
+                    if std::thread::current().id() != caller {
+                        first_of_worker.store(i, Relaxed);
+                    }
+                    both.wait();
+                }
+            },
+        );
+        let first = first_of_worker.into_inner();
+        assert!((5..10).contains(&first), "{first}");
     }
 
     #[test]

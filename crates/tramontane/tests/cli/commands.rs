@@ -59,12 +59,13 @@ fn score_prints_the_goldens() {
 /// Nothing about how the work is cut up may change a single digit.
 #[test]
 fn score_does_not_depend_on_batch_step_threads_or_instruction_set() {
-    let ways: [&[&str]; 8] = [
+    let ways: [&[&str]; 9] = [
         &["--batch", "1", "--step-tokens", "100000"],
         &["--batch", "3", "--step-tokens", "7"],
         &["--batch", "8", "--step-tokens", "1"],
         &["--threads", "1"],
         &["--threads", "2"],
+        &["--threads", "64"],
         &["--isa", "scalar"],
         &["--isa", "avx2"],
         &["--isa", "avx512"],
@@ -93,6 +94,21 @@ fn score_does_not_depend_on_batch_step_threads_or_instruction_set() {
             );
         }
     }
+}
+
+/// They would only wait for each other.
+#[test]
+fn threads_beyond_the_processors_are_not_started_and_that_is_said() {
+    let (input, _) = golden("llama-tiny.jsonl");
+    let model = fixture("llama-tiny-f32.gguf");
+    let base = ["score", "-m", &model, "--input", "-", "--threads"];
+    let stderr = |threads| {
+        let output = tramontane(&[&base[..], &[threads]].concat(), &input);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = "threads: 65535 asked for, ";
+    assert!(stderr("65535").contains(said), "{}", stderr("65535"));
+    assert!(!stderr("1").contains("asked for"));
 }
 
 #[test]
