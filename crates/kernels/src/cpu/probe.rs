@@ -5,8 +5,16 @@
 //! others say how much it did. Knows no model.
 
 use super::Cpu;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Unit;
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::operand::QuantizedBlock;
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::tile_unit::{Dots, PANEL_ROWS, Planes, ReadyUnit, STEP_WORDS, TileUnit};
 use crate::memory::Bytes;
 use crate::quant::Format;
+#[cfg(any(test, target_arch = "x86_64"))]
+use crate::quant::tile::TILE_VALUES;
 use crate::simd::{Kernel, Simd};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -91,9 +99,11 @@ pub fn probe_dot_rate(cpu: &Cpu, arithmetic: Arithmetic) -> Probe {
     passes(PRODUCTS_LENGTH, || {
         let done = AtomicU64::new(0);
         cpu.threads.run(cpu.threads() * TASKS_PER_THREAD, |_| {
-            let products = match arithmetic {
-                Arithmetic::Bf16 => cpu.unit.run_bf16(&mut Products(arithmetic)),
-                _ => cpu.unit.run(&mut Products(arithmetic)),
+            let products = match (cpu.unit, arithmetic) {
+                #[cfg(target_arch = "x86_64")]
+                (Unit::Amx(amx), Arithmetic::Integer) => tiles(amx),
+                (unit, Arithmetic::Bf16) => unit.run_bf16(&mut Products(arithmetic)),
+                (unit, _) => unit.run(&mut Products(arithmetic)),
             };
             done.fetch_add(products, Relaxed);
         });
@@ -208,6 +218,21 @@ fn bf16<S: Simd, const M: usize>(simd: S) -> u64 {
     (32 * ROUNDS * WEIGHTS * M / 2) as u64
 }
 
+/// Panels on a tile unit as kernels have them for many rows, scales folded into two planes of weights.
+#[cfg(any(test, target_arch = "x86_64"))]
+fn tiles(unit: impl TileUnit) -> u64 {
+    let a = [QuantizedBlock::ZERO; PANEL_ROWS];
+    let planes = Planes([[[0; 16]; TILE_VALUES / 4]; 2]);
+    let mut dots = [Dots::ZERO; 2];
+    // SAFETY: the only one of this thread: no task of a probe runs another.
+    let unit = unsafe { unit.ready(PANEL_ROWS, STEP_WORDS) };
+    for _ in 0..ROUNDS {
+        unit.planes(black_box(&a), black_box(&planes), &mut dots);
+        black_box(&dots);
+    }
+    (ROUNDS * PANEL_ROWS * 16 * TILE_VALUES) as u64
+}
+
 #[inline(always)]
 fn f32<S: Simd, const M: usize>(simd: S) -> u64 {
     let weights = [[1.0; 16]; WEIGHTS];
@@ -242,6 +267,12 @@ mod tests {
         let probe = passes(Duration::ZERO, || done.next().unwrap_or(1.0));
         assert!(probe.least <= probe.median && probe.median <= probe.best);
         assert!(probe.least > 0.0 && probe.best.is_finite());
+    }
+
+    /// What tile units are credited with: the weights of a panel once, though in two planes.
+    #[test]
+    fn a_panel_counts_its_weights_once() {
+        assert_eq!(tiles(crate::cpu::tile_unit::Exact), 200 * 16 * 16 * 256);
     }
 
     /// Bytes multiply faster than floats where there are vectors, and every set of lanes can be probed.
