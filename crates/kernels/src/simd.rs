@@ -11,6 +11,21 @@ use crate::math::{
 use std::f32::consts::LOG2_E;
 use std::marker::PhantomData;
 
+/// Declares methods of [`Simd`] whose bodies are intrinsics.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! methods {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty { $($body:tt)* })*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $type),*) -> $out {
+            // SAFETY: `self` exists, so `detect` found the features; loads and stores go through references to as
+            // many bytes as they touch.
+            unsafe { $($body)* }
+        }
+    )*};
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) use methods;
+
 /// Sixteen 32-bit lanes. Every operation is exact or rounded once, so all implementations agree bit for bit.
 pub(crate) trait Simd: Copy + Send + Sync {
     /// Sixteen f32.

@@ -1,6 +1,6 @@
 //! Sixteen lanes in two 256-bit registers: AVX2, FMA and F16C.
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, methods};
 use std::arch::x86_64::*;
 
 /// Proof that this machine has the instructions: only [`Avx2::detect`] makes one.
@@ -33,18 +33,6 @@ fn run<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
 type F = [__m256; 2];
 /// Lanes 0..8 and 8..16.
 type I = [__m256i; 2];
-
-/// Declares methods whose bodies are intrinsics of the features above.
-macro_rules! methods {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty { $($body:tt)* })*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) -> $out {
-            // SAFETY: `self` exists, so `detect` found the features; loads and stores go through references to as
-            // many bytes as they touch.
-            unsafe { $($body)* }
-        }
-    )*};
-}
 
 impl Simd for Avx2 {
     type F = F;

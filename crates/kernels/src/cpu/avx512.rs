@@ -1,6 +1,6 @@
 //! Sixteen lanes in one 512-bit register: AVX-512 F, BW, DQ, VL and VNNI, with or without BF16.
 
-use crate::simd::{Kernel, Simd, dot_bf16, pair_bf16};
+use crate::simd::{Kernel, Simd, dot_bf16, methods, pair_bf16};
 use std::arch::x86_64::*;
 
 /// Proof that this machine has the instructions, BF16's too if so named: only the `detect`s make one.
@@ -88,18 +88,6 @@ fn multiplies_high_halves_first() -> bool {
     ]
     .into_iter()
     .all(|(acc, high, low)| sum(acc, high, low) == stepwise(acc, high, low))
-}
-
-/// Declares methods whose bodies are intrinsics of the features above.
-macro_rules! methods {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty { $($body:tt)* })*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $type),*) -> $out {
-            // SAFETY: `self` exists, so `detect` found the features; loads and stores go through references to as
-            // many bytes as they touch.
-            unsafe { $($body)* }
-        }
-    )*};
 }
 
 impl<const BF16: bool> Simd for Avx512<BF16> {

@@ -12,6 +12,7 @@ use crate::simd::{Kernel, Simd};
 
 /// From how many rows on the unit is worth its while. (Measured once, on kernels like these on a Sapphire Rapids machine,
 /// never on these: folded scales win 20 % at 8 rows; without folding 8 rows are a draw and 16 win by half.)
+#[cfg(target_arch = "x86_64")]
 pub(super) const fn least_rows<T: Tiled>() -> usize {
     if folds::<T>() { 8 } else { 16 }
 }
