@@ -34,6 +34,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type I: Copy;
     /// Whether 32 or so values of `F` fit in registers (else about 8).
     const WIDE: bool;
+    /// Whether sums of byte products are best kept in halves ([`Simd::pairs`]) as long as they fit: there is no
+    /// instruction for `dot7`.
+    const SUMS_IN_HALVES: bool = false;
 
     fn splat(self, x: f32) -> Self::F;
     fn load(self, x: &[f32; 16]) -> Self::F;
@@ -89,6 +92,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn dot8(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
     /// [`Simd::dot8`] where no `w` is above 127.
     fn dot7(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
+    /// In each 16-bit half `Σ w · a` over two bytes, `w` at most 127, `a` signed.
+    fn pairs(self, w: Self::I, a: Self::I) -> Self::I;
+    /// Sums of 16-bit halves.
+    fn add_halves(self, a: Self::I, b: Self::I) -> Self::I;
     /// In each lane `acc + Σ w · a` over two signed 16-bit halves. Exact unless it overflows 32 bits.
     fn dot16(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I;
     /// Each byte of `a` times the number below 256 that both halves of its lane of `factor` hold. No product is above 255.

@@ -38,6 +38,7 @@ impl Simd for Avx2 {
     type F = F;
     type I = I;
     const WIDE: bool = false;
+    const SUMS_IN_HALVES: bool = true;
 
     methods! {
         fn splat(x: f32) -> F { [_mm256_set1_ps(x); 2] }
@@ -123,6 +124,12 @@ impl Simd for Avx2 {
         }
         fn dot8(acc: I, w: I, a: I) -> I { [dot8(acc[0], w[0], a[0]), dot8(acc[1], w[1], a[1])] }
         fn dot7(acc: I, w: I, a: I) -> I { [dot7(acc[0], w[0], a[0]), dot7(acc[1], w[1], a[1])] }
+        fn pairs(w: I, a: I) -> I {
+            [_mm256_maddubs_epi16(w[0], a[0]), _mm256_maddubs_epi16(w[1], a[1])]
+        }
+        fn add_halves(a: I, b: I) -> I {
+            [_mm256_add_epi16(a[0], b[0]), _mm256_add_epi16(a[1], b[1])]
+        }
         fn dot16(acc: I, w: I, a: I) -> I {
             [
                 _mm256_add_epi32(acc[0], _mm256_madd_epi16(w[0], a[0])),

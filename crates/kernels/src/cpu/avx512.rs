@@ -147,6 +147,8 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         fn dot7(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
             _mm512_dpbusd_epi32(acc, w, a)
         }
+        fn pairs(w: __m512i, a: __m512i) -> __m512i { _mm512_maddubs_epi16(w, a) }
+        fn add_halves(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi16(a, b) }
         fn dot16(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
             _mm512_dpwssd_epi32(acc, w, a)
         }

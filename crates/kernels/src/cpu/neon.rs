@@ -92,15 +92,10 @@ impl ByteProducts for Widening {
         kernel.run(simd)
     }
 
-    /// A pair of products is at most 2 · 128 · 127, within an i16.
     #[inline(always)]
     unsafe fn dot7(acc: int32x4_t, w: int32x4_t, a: int32x4_t) -> int32x4_t {
         // SAFETY: NEON is there.
-        unsafe {
-            let (w, a) = (vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(a));
-            let low = vmull_s8(vget_low_s8(w), vget_low_s8(a));
-            vpadalq_s16(acc, vpaddq_s16(low, vmull_high_s8(w, a)))
-        }
+        unsafe { vpadalq_s16(acc, vreinterpretq_s16_s32(pairs(w, a))) }
     }
 }
 
@@ -213,6 +208,8 @@ impl<D: ByteProducts, const CAREFUL: bool> Simd for Neon<D, CAREFUL> {
         fn xor(a: I, b: I) -> I = veorq_s32;
         fn dot8(acc: I, w: I, a: I) -> I = D::dot8;
         fn dot7(acc: I, w: I, a: I) -> I = D::dot7;
+        fn pairs(w: I, a: I) -> I = pairs;
+        fn add_halves(a: I, b: I) -> I = add_halves;
         fn dot16(acc: I, w: I, a: I) -> I = dot16;
     }
 
@@ -334,6 +331,26 @@ unsafe fn fma_after_rounding(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> 
         let twice = vfmaq_f32(vaddq_f32(c, c), vaddq_f32(a, a), b);
         let smallest = vceqq_f32(vabsq_f32(twice), vdupq_n_f32(2.0 * f32::MIN_POSITIVE));
         vbslq_f32(smallest, vmulq_n_f32(twice, 0.5), result)
+    }
+}
+
+/// A pair of products is at most 2 · 128 · 127, within an i16.
+#[inline(always)]
+unsafe fn pairs(w: int32x4_t, a: int32x4_t) -> int32x4_t {
+    // SAFETY: NEON is there.
+    unsafe {
+        let (w, a) = (vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(a));
+        let low = vmull_s8(vget_low_s8(w), vget_low_s8(a));
+        vreinterpretq_s32_s16(vpaddq_s16(low, vmull_high_s8(w, a)))
+    }
+}
+
+#[inline(always)]
+unsafe fn add_halves(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+    // SAFETY: NEON is there.
+    unsafe {
+        let (a, b) = (vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+        vreinterpretq_s32_s16(vaddq_s16(a, b))
     }
 }
 

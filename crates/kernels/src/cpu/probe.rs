@@ -179,7 +179,14 @@ fn integer<S: Simd, const M: usize>(simd: S) -> u64 {
         *x = simd.isplat(black_box(0x0101_0101));
     }
     for _ in 0..ROUNDS {
-        for w in black_box(&weights) {
+        let weights = black_box(&weights);
+        if S::SUMS_IN_HALVES {
+            for run in weights.as_chunks::<8>().0 {
+                in_halves(simd, run, &x, &mut sums);
+            }
+            continue;
+        }
+        for w in weights {
             let w = simd.iload(w);
             for (sum, x) in sums.iter_mut().zip(x) {
                 *sum = simd.dot7(*sum, w, x);
@@ -192,6 +199,26 @@ fn integer<S: Simd, const M: usize>(simd: S) -> u64 {
         black_box(&out);
     }
     (64 * ROUNDS * WEIGHTS * M) as u64
+}
+
+/// Eight words of weights, summed in halves first.
+#[inline(always)]
+fn in_halves<S: Simd, const M: usize>(
+    simd: S,
+    weights: &[[i32; 16]; 8],
+    x: &[S::I; M],
+    sums: &mut [S::I; M],
+) {
+    let mut halves = [simd.isplat(0); M];
+    for w in weights {
+        let w = simd.iload(w);
+        for (halves, x) in halves.iter_mut().zip(x) {
+            *halves = simd.add_halves(*halves, simd.pairs(w, *x));
+        }
+    }
+    for (sum, halves) in sums.iter_mut().zip(halves) {
+        *sum = simd.dot16(*sum, halves, simd.isplat(0x1_0001));
+    }
 }
 
 /// As [`integer`]; an even and an odd sum stand for an activation's two parts.

@@ -162,6 +162,20 @@ impl Simd for Scalar {
         self.dot8(acc, w, a)
     }
     #[inline(always)]
+    fn pairs(self, w: Self::I, a: Self::I) -> Self::I {
+        from_fn(|i| {
+            let (w, a) = (w[i].to_le_bytes(), a[i].to_le_bytes());
+            let product = |c: usize| i32::from(w[c]) * i32::from(a[c] as i8);
+            (product(0) + product(1)) & 0xffff | (product(2) + product(3)) << 16
+        })
+    }
+    #[inline(always)]
+    fn add_halves(self, a: Self::I, b: Self::I) -> Self::I {
+        each(a, b, |a, b| {
+            a.wrapping_add(b) & 0xffff | (a >> 16).wrapping_add(b >> 16) << 16
+        })
+    }
+    #[inline(always)]
     fn dot16(self, acc: Self::I, w: Self::I, a: Self::I) -> Self::I {
         from_fn(|i| {
             let low = i32::from(w[i] as i16) * i32::from(a[i] as i16);

@@ -199,9 +199,7 @@ fn span_by_span<S: Simd, T: Tiled, R: SixteenRows, const M: usize>(
         simd.prefetch(&ahead[s * ahead_a_span..][..ahead_a_span]);
         let span = T::span(simd, rows, s);
         for (i, run) in span.as_ref().chunks_exact(T::WORDS).enumerate() {
-            let g = T::group(s, i);
-            let dots = group_dots::<S, T, _, M>(simd, Unpacked::<S>(run), g, x);
-            sums.add(tile, g, dots, x);
+            sums.meet(tile, Unpacked::<S>(run), T::group(s, i), x);
         }
     }
     sums.finish(tile, x, out);
@@ -219,8 +217,7 @@ fn meet<S: Simd, T: Tiled, const M: usize>(
     let mut sums = Sums::<S, T, M>::load(simd, out);
     for g in 0..groups {
         let run = &tile.quants[g * T::WORDS..][..T::WORDS];
-        let dots = group_dots::<S, T, _, M>(simd, InTile(run), g, x);
-        sums.add(tile, g, dots, x);
+        sums.meet(tile, InTile(run), g, x);
     }
     sums.finish(tile, x, out);
 }
@@ -269,6 +266,48 @@ pub(super) fn start_dots<S: Simd, T: Tiled, const M: usize>(
     dots
 }
 
+/// Four quants of a row's group, in each lane.
+#[inline(always)]
+fn four_quants<S: Simd, T: Tiled>(simd: S, x: &QuantizedBlock, g: usize, c: usize) -> S::I {
+    let quants = x.quants.as_chunks::<4>().0[g * T::WORDS + c];
+    simd.isplat(i32::from_le_bytes(quants))
+}
+
+/// How many words of pairs of products (each at most 2 · most · 127) can be summed in an i16.
+const fn words_in_halves<T: Tiled>() -> usize {
+    let words = i16::MAX as usize / (2 * T::SCHEME.most as usize * 127);
+    if words < T::WORDS { words } else { T::WORDS }
+}
+
+/// Adds to `sums` the exact dot products of group `g`, each times what both halves of `factor` hold.
+#[inline(always)]
+fn add_dots_in_halves<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
+    simd: S,
+    run: Q,
+    g: usize,
+    x: [&QuantizedBlock; M],
+    factor: S::I,
+    sums: &mut [S::I; M],
+) {
+    for first in (0..T::WORDS).step_by(words_in_halves::<T>()) {
+        let mut halves = [simd.isplat(0); M];
+        for c in first..first + words_in_halves::<T>() {
+            let w = run.word(simd, c);
+            for m in 0..M {
+                let pairs = simd.pairs(w, four_quants::<S, T>(simd, x[m], g, c));
+                halves[m] = if c == first {
+                    pairs
+                } else {
+                    simd.add_halves(halves[m], pairs)
+                };
+            }
+        }
+        for m in 0..M {
+            sums[m] = simd.dot16(sums[m], halves[m], factor);
+        }
+    }
+}
+
 /// The exact dot products of group `g` from there.
 #[inline(always)]
 fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
@@ -278,11 +317,14 @@ fn group_dots<S: Simd, T: Tiled, Q: Run<S>, const M: usize>(
     x: [&QuantizedBlock; M],
 ) -> [S::I; M] {
     let mut dots = start_dots::<S, T, M>(simd, g, x);
+    if S::SUMS_IN_HALVES && T::SCHEME.most < 128 {
+        add_dots_in_halves::<S, T, Q, M>(simd, run, g, x, simd.isplat(0x1_0001), &mut dots);
+        return dots;
+    }
     for c in 0..T::WORDS {
         let w = run.word(simd, c);
         for m in 0..M {
-            let quants = x[m].quants.as_chunks::<4>().0[g * T::WORDS + c];
-            let a = simd.isplat(i32::from_le_bytes(quants));
+            let a = four_quants::<S, T>(simd, x[m], g, c);
             dots[m] = if T::SCHEME.offset == 128 {
                 simd.dot8(dots[m], w, a)
             } else {
@@ -315,6 +357,21 @@ impl<S: Simd, T: Tiled, const M: usize> Sums<S, T, M> {
             acc,
             scaled: [simd.isplat(0); M],
             format: PhantomData,
+        }
+    }
+
+    /// Group `g` of the weights meets the rows.
+    #[inline(always)]
+    fn meet<Q: Run<S>>(&mut self, tile: &Tile, run: Q, g: usize, x: [&QuantizedBlock; M]) {
+        let simd = self.simd;
+        if T::SUPER && S::SUMS_IN_HALVES {
+            let scale = simd.iload(&tile.integer_scales[g]);
+            let low = simd.and(scale, simd.isplat(0xffff));
+            let factor = simd.or(low, simd.shl(scale, 16));
+            add_dots_in_halves::<S, T, Q, M>(simd, run, g, x, factor, &mut self.scaled);
+        } else {
+            let dots = group_dots::<S, T, Q, M>(simd, run, g, x);
+            self.add(tile, g, dots, x);
         }
     }
 

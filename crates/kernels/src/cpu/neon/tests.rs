@@ -101,6 +101,8 @@ impl Kernel for &mut Everything {
             simd.sra(w, 9),
             simd.dot8(v, w, bytes),
             simd.dot7(v, sevens, bytes),
+            simd.pairs(sevens, bytes),
+            simd.add_halves(v, w),
             simd.dot16(v, w, bytes),
             c,
             d,
