@@ -37,10 +37,24 @@ impl<T: Tiled> Kernel for BlockProduct<'_, T> {
             let x = self.operand.quantized(T::SUPER, b);
             if in_file_order.is_none() && rows.len() <= rows_span_by_span::<S, T>() {
                 let (part, ahead) = weights.interleaved_part(stretch.offset, stretch.len);
-                fours_span_by_span::<S, T, _>(simd, part, ahead, tile, groups, x, rows, out);
+                let spans = Spans {
+                    simd,
+                    rows: part,
+                    ahead,
+                    tile,
+                    groups,
+                    format: self.format,
+                };
+                by_fours(spans, x, rows, out);
             } else {
                 stretch.unpack::<S, T>(simd, &weights, in_file_order.as_ref(), tile);
-                tile_meets_rows::<S, T>(simd, tile, groups, x, rows, out);
+                let whole = Whole {
+                    simd,
+                    tile,
+                    groups,
+                    format: self.format,
+                };
+                by_fours(whole, x, rows, out);
             }
         }
     }
@@ -98,43 +112,28 @@ const fn rows_span_by_span<S: Simd, T: Tiled>() -> usize {
     }
 }
 
-/// Rows meet the weights four at a time.
+/// Weights that meet some rows of activations at once: `out[m] += ...`, one activation block's share.
+trait MeetRows {
+    fn meet<const M: usize>(&mut self, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]);
+}
+
+/// Rows meet the weights four at a time, and those that are left together.
 #[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the loop body of `run`, by itself"
-)]
-fn fours_span_by_span<S: Simd, T: Tiled, R: SixteenRows>(
-    simd: S,
-    part: R,
-    ahead: &[u8],
-    tile: &mut Tile,
-    groups: usize,
+fn by_fours(
+    mut weights: impl MeetRows,
     x: &[QuantizedBlock],
     rows: &[u32],
     out: &mut [[f32; GROUP]],
 ) {
     let (fours, rest) = rows.as_chunks::<4>();
     let (outs, rest_out) = out.as_chunks_mut::<4>();
-    let mut ahead = ahead;
     for (rows, out) in fours.iter().zip(outs) {
-        let x = blocks_of(x, rows);
-        span_by_span::<S, T, _, 4>(simd, part, ahead, tile, groups, x, out);
-        ahead = &[];
+        weights.meet(blocks_of(x, rows), out);
     }
     match *rest {
-        [a] => {
-            let x = blocks_of(x, &[a]);
-            span_by_span::<S, T, _, 1>(simd, part, ahead, tile, groups, x, rest_out);
-        }
-        [a, b] => {
-            let x = blocks_of(x, &[a, b]);
-            span_by_span::<S, T, _, 2>(simd, part, ahead, tile, groups, x, rest_out);
-        }
-        [a, b, c] => {
-            let x = blocks_of(x, &[a, b, c]);
-            span_by_span::<S, T, _, 3>(simd, part, ahead, tile, groups, x, rest_out);
-        }
+        [a] => weights.meet(blocks_of(x, &[a]), rest_out),
+        [a, b] => weights.meet(blocks_of(x, &[a, b]), rest_out),
+        [a, b, c] => weights.meet(blocks_of(x, &[a, b, c]), rest_out),
         _ => {}
     }
 }
@@ -152,74 +151,72 @@ pub(super) fn blocks_of<'a, const M: usize>(
     blocks
 }
 
-/// A full tile meets any number of rows.
-#[inline(always)]
-fn tile_meets_rows<S: Simd, T: Tiled>(
-    simd: S,
-    tile: &Tile,
-    groups: usize,
-    x: &[QuantizedBlock],
-    rows: &[u32],
-    out: &mut [[f32; GROUP]],
-) {
-    let (rows, rest) = rows.as_chunks::<4>();
-    let (outs, rest_outs) = out.as_chunks_mut::<4>();
-    for (rows, out) in rows.iter().zip(outs) {
-        let x = blocks_of(x, rows);
-        if S::WIDE {
-            meet::<S, T, 4>(simd, tile, groups, x, out);
-        } else {
-            let [a, b, c, d] = x;
-            let (first, second) = out.split_at_mut(2);
-            meet::<S, T, 2>(simd, tile, groups, [a, b], first);
-            meet::<S, T, 2>(simd, tile, groups, [c, d], second);
-        }
-    }
-    for (r, out) in rest.iter().zip(rest_outs.chunks_exact_mut(1)) {
-        meet::<S, T, 1>(simd, tile, groups, [&x[*r as usize]], out);
-    }
-}
-
-/// `M` rows that meet the weights as they are unpacked, in registers. `ahead` is asked for meanwhile.
-#[inline(always)]
-fn span_by_span<S: Simd, T: Tiled, R: SixteenRows, const M: usize>(
+/// Weights that are unpacked in registers, a span at a time, for whoever meets them.
+struct Spans<'a, S, T, R> {
     simd: S,
     rows: R,
-    ahead: &[u8],
-    tile: &mut Tile,
+    /// Asked for while the first rows meet the weights.
+    ahead: &'a [u8],
+    /// Its head is used.
+    tile: &'a mut Tile,
     groups: usize,
-    x: [&QuantizedBlock; M],
-    out: &mut [[f32; GROUP]],
-) {
-    T::head(simd, rows, groups, tile);
-    let mut sums = Sums::<S, T, M>::load(simd, out);
-    let spans = groups * T::WORDS / T::SPAN;
-    let ahead_a_span = ahead.len() / spans.max(1);
-    for s in 0..spans {
-        simd.prefetch(&ahead[s * ahead_a_span..][..ahead_a_span]);
-        let span = T::span(simd, rows, s);
-        for (i, run) in span.as_ref().chunks_exact(T::WORDS).enumerate() {
-            sums.meet(tile, Unpacked::<S>(run), T::group(s, i), x);
-        }
-    }
-    sums.finish(tile, x, out);
+    format: PhantomData<T>,
 }
 
-/// A tile meets `M` rows of activations: `out[m] += ...`, one activation block's share.
-#[inline(always)]
-fn meet<S: Simd, T: Tiled, const M: usize>(
-    simd: S,
-    tile: &Tile,
-    groups: usize,
-    x: [&QuantizedBlock; M],
-    out: &mut [[f32; GROUP]],
-) {
-    let mut sums = Sums::<S, T, M>::load(simd, out);
-    for g in 0..groups {
-        let run = &tile.quants[g * T::WORDS..][..T::WORDS];
-        sums.meet(tile, InTile(run), g, x);
+impl<S: Simd, T: Tiled, R: SixteenRows> MeetRows for Spans<'_, S, T, R> {
+    #[inline(always)]
+    fn meet<const M: usize>(&mut self, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
+        let (simd, groups) = (self.simd, self.groups);
+        let ahead = std::mem::take(&mut self.ahead);
+        T::head(simd, self.rows, groups, self.tile);
+        let mut sums = Sums::<S, T, M>::load(simd, out);
+        let spans = groups * T::WORDS / T::SPAN;
+        let ahead_a_span = ahead.len() / spans.max(1);
+        for s in 0..spans {
+            simd.prefetch(&ahead[s * ahead_a_span..][..ahead_a_span]);
+            let span = T::span(simd, self.rows, s);
+            for (i, run) in span.as_ref().chunks_exact(T::WORDS).enumerate() {
+                sums.meet(self.tile, Unpacked::<S>(run), T::group(s, i), x);
+            }
+        }
+        sums.finish(self.tile, x, out);
     }
-    sums.finish(tile, x, out);
+}
+
+/// A full tile.
+struct Whole<'a, S, T> {
+    simd: S,
+    tile: &'a Tile,
+    groups: usize,
+    format: PhantomData<T>,
+}
+
+impl<S: Simd, T: Tiled> Whole<'_, S, T> {
+    #[inline(always)]
+    fn meet_at_once<const M: usize>(&self, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
+        let mut sums = Sums::<S, T, M>::load(self.simd, out);
+        for g in 0..self.groups {
+            let run = &self.tile.quants[g * T::WORDS..][..T::WORDS];
+            sums.meet(self.tile, InTile(run), g, x);
+        }
+        sums.finish(self.tile, x, out);
+    }
+}
+
+impl<S: Simd, T: Tiled> MeetRows for Whole<'_, S, T> {
+    #[inline(always)]
+    fn meet<const M: usize>(&mut self, x: [&QuantizedBlock; M], out: &mut [[f32; GROUP]]) {
+        if S::WIDE {
+            return self.meet_at_once(x, out);
+        }
+        let ((twos, rest), (outs, rest_out)) = (x.as_chunks::<2>(), out.as_chunks_mut::<2>());
+        for (x, out) in twos.iter().zip(outs) {
+            self.meet_at_once(*x, out);
+        }
+        for x in rest {
+            self.meet_at_once([*x], rest_out);
+        }
+    }
 }
 
 /// The quants of a group, four values of each row a word.
