@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use table::{Reading, table};
 
 /// Flags with a value, and what holds otherwise. Those that end in `-bench` name a peer's program.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 16] = [
     ("--model", ""),
     ("--rounds", "5"),
     ("--prompt", "512"),
@@ -27,6 +27,7 @@ const SETTINGS: [(&str, &str); 15] = [
     ("--flags", ""),
     ("--peer-flags", ""),
     ("--ik-flags", ""),
+    ("--ik-batched-flags", ""),
 ];
 
 /// One thing that is timed. Speeds are of all sequences together.
@@ -112,30 +113,29 @@ fn sides<'a>(root: &Path, value: &impl Fn(&str) -> &'a str) -> Result<Vec<Side>>
     if !value("--before").is_empty() {
         sides.push(ours("before", value("--before").into()));
     }
+    // ik_llama.cpp's two programs spell the same flags differently.
     let peers = [
         (
             "llama.cpp",
-            "--llama-bench",
-            "--llama-batched-bench",
-            "--peer-flags",
+            ("--llama-bench", "--peer-flags"),
+            ("--llama-batched-bench", "--peer-flags"),
         ),
         (
             "ik_llama.cpp",
-            "--ik-llama-bench",
-            "--ik-llama-batched-bench",
-            "--ik-flags",
+            ("--ik-llama-bench", "--ik-flags"),
+            ("--ik-llama-batched-bench", "--ik-batched-flags"),
         ),
     ];
-    for (name, bench, batched, peer_flags) in peers {
+    for (name, bench, batched) in peers {
         let kinds = [(Kind::LlamaBench, bench), (Kind::BatchedBench, batched)];
         let given = kinds
             .into_iter()
-            .filter(|(_, flag)| !value(flag).is_empty());
+            .filter(|(_, (path, _))| !value(path).is_empty());
         let programs: Vec<Program> = given
-            .map(|(kind, flag)| Program {
+            .map(|(kind, (path, its_flags))| Program {
                 kind,
-                path: value(flag).into(),
-                flags: flags(peer_flags),
+                path: value(path).into(),
+                flags: flags(its_flags),
             })
             .collect();
         if !programs.is_empty() {

@@ -33,7 +33,7 @@ usage: cargo xtask <chore>
             --before BINARY (an earlier one), and/or --llama-bench BINARY, --llama-batched-bench BINARY (batches above 1),
             --ik-llama-bench BINARY, --ik-llama-batched-bench BINARY:
             -m FILE [--rounds 5] [--repeat 1] [--prompt 512,...] [--generate 32,...] [--batch 1,...] [--depth 0,...]
-            [--flags \"...\"] [--peer-flags \"-t 2 ...\"] [--ik-flags \"...\"]";
+            [--flags \"...\"] [--peer-flags \"-t 2 ...\"] [--ik-flags \"...\"] [--ik-batched-flags \"...\"]";
 
 fn main() -> Result<()> {
     let chore = std::env::args().nth(1).unwrap_or_default();

@@ -17,7 +17,7 @@ pub enum Kind {
     Tramontane,
     /// `llama-bench -o json`: prompts, and replies to one request.
     LlamaBench,
-    /// `llama-batched-bench --output-format jsonl`: replies to several.
+    /// `llama-batched-bench`, whose table both engines print alike: replies to several.
     BatchedBench,
 }
 
@@ -46,7 +46,10 @@ impl Program {
                 let said = String::from_utf8_lossy(&output.stderr);
                 bail!("{} failed:\n{said}", self.shown(&arguments));
             }
-            let text = String::from_utf8_lossy(&output.stdout);
+            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if self.kind == Kind::BatchedBench {
+                text += &String::from_utf8_lossy(&output.stderr); // where ik_llama.cpp's prints it
+            }
             let found = self.kind.read(&text, plan)?;
             if found.is_empty() {
                 bail!("{} said nothing of use:\n{text}", self.shown(&arguments));
@@ -141,7 +144,6 @@ fn batched_bench(plan: &Plan) -> Vec<Vec<String>> {
         ("-ntg", list(&plan.generate)),
         ("-npl", list(&batches)),
         ("-c", cache.to_string()),
-        ("--output-format", "jsonl".into()),
     ])]
 }
 
@@ -157,23 +159,23 @@ impl Kind {
     /// Not the form it has.
     pub fn read(self, text: &str, plan: &Plan) -> Result<Vec<Reading>> {
         let values: Vec<Value> = match self {
+            Kind::BatchedBench => return read_table(text, plan),
             Kind::LlamaBench => serde_json::from_str(text).context("llama-bench's JSON")?,
             // Beside rows a program may print lines for people.
-            Kind::Tramontane | Kind::BatchedBench => text
+            Kind::Tramontane => text
                 .lines()
                 .filter(|line| line.starts_with('{'))
                 .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
                 .collect::<Result<_>>()?,
         };
-        let read = |value: &Value| {
-            match self {
-                Kind::Tramontane => read_tramontane(value),
-                Kind::LlamaBench => read_llama_bench(value),
-                Kind::BatchedBench => read_batched_bench(value, plan),
-            }
-            .with_context(|| format!("a row that is not understood: {value}"))
+        let read = match self {
+            Kind::Tramontane => read_tramontane,
+            _ => read_llama_bench,
         };
-        values.iter().map(read).collect()
+        let rows = values.iter().map(|value| {
+            read(value).with_context(|| format!("a row that is not understood: {value}"))
+        });
+        rows.collect()
     }
 }
 
@@ -222,18 +224,34 @@ fn read_llama_bench(row: &Value) -> Option<Reading> {
     })
 }
 
-fn read_batched_bench(row: &Value, plan: &Plan) -> Option<Reading> {
-    let prompt = count(row, "pp")?;
-    let mut depths = plan.depth.iter().copied();
-    Some(Reading {
-        test: Test::Decode {
-            tokens: count(row, "tg")?,
-            batch: count(row, "pl")?,
-            depth: depths.find(|&depth| cached(depth) == prompt)?,
-        },
-        speed: row["speed_tg"].as_f64()?,
-        limit: None,
-    })
+/// Rows of `| PP | TG | B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s | ...`; other lines are for people.
+fn read_table(text: &str, plan: &Plan) -> Result<Vec<Reading>> {
+    let numbers = |line: &str| -> Option<Vec<f64>> {
+        let cells = line
+            .strip_prefix('|')?
+            .trim_end()
+            .strip_suffix('|')?
+            .split('|');
+        cells.map(|cell| cell.trim().parse().ok()).collect()
+    };
+    let read = |row: Vec<f64>| {
+        let &[prompt, tokens, batch, _, _, _, _, speed, ..] = row.as_slice() else {
+            return None;
+        };
+        let mut depths = plan.depth.iter().copied();
+        Some(Reading {
+            test: Test::Decode {
+                tokens: tokens as usize,
+                batch: batch as usize,
+                depth: depths.find(|&depth| cached(depth) == prompt as usize)?,
+            },
+            speed,
+            limit: None,
+        })
+    };
+    let rows = text.lines().filter_map(numbers);
+    rows.map(|row| read(row).context("a row of llama-batched-bench that was not asked for"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -288,15 +306,15 @@ mod tests {
 
     #[test]
     fn batched_rows_are_read_beside_other_lines() {
-        let text = "main: n_kv_max = 1024\n{\"n_kv_max\": 1024, \"pp\": 1, \"tg\": 32, \"pl\": 4, \"n_kv\": 132, \
-                    \"speed_pp\": 9.0, \"speed_tg\": 37.5, \"speed\": 36.0}\n\n";
+        let text = "main: n_kv_max = 1024\n\n\
+            |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |\n\
+            |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|\n\
+            |     1 |     32 |    4 |    132 |    0.040 |   100.91 |    0.933 |    37.50 |    0.973 |    69.90 |\n\n";
         let rows = Kind::BatchedBench.read(text, &plan()).unwrap();
         assert_eq!((rows[0].test, rows[0].speed), (decode(4, 0), 37.5));
-        assert!(
-            Kind::BatchedBench
-                .read(&text.replace("\"pp\": 1", "\"pp\": 7"), &plan())
-                .is_err()
-        );
+        assert_eq!(rows.len(), 1);
+        let other = text.replace("|     1 |", "|     7 |");
+        assert!(Kind::BatchedBench.read(&other, &plan()).is_err());
     }
 
     #[test]
@@ -324,7 +342,7 @@ mod tests {
         );
         assert_eq!(
             arguments(Kind::BatchedBench, &plan),
-            ["program -m f.gguf -npp 1 -ntg 32 -npl 4 -c 1024 --output-format jsonl -t 2"]
+            ["program -m f.gguf -npp 1 -ntg 32 -npl 4 -c 1024 -t 2"]
         );
         plan.depth = vec![0, 1024];
         assert_eq!(
