@@ -481,6 +481,8 @@ fn a_script_gets_one_object() {
         "-m",
         &model,
         "--json",
+        "--seed",
+        "7",
         "--max-tokens",
         "2",
         "Hello",
