@@ -173,6 +173,8 @@ fn measure(trial: &mut Trial, test: Test, repeat: usize, roof: &Roof) -> Result<
         } => (batch, depth, tokens),
     };
     trial.reserve(batch, depth + tokens)?;
+    // All runs go on from the same context: what they write lies behind it.
+    trial.timed(&prefill_steps(0, depth, batch, LogitRows::None))?;
     once(trial, test)?;
     let runs = (0..repeat)
         .map(|_| once(trial, test))
@@ -219,7 +221,6 @@ fn once(trial: &mut Trial, test: Test) -> Result<Run> {
             batch,
             depth,
         } => {
-            trial.timed(&prefill_steps(0, depth, batch, LogitRows::None))?;
             let step = |index| Span {
                 first: depth + index,
                 count: 1,
