@@ -185,7 +185,8 @@ pub trait Backend: Send + Sync {
     fn write_cache(&self, x: &Rows, layer: usize, slots: &[u32], cache: &mut Cache);
 
     /// Causal attention over paged rows: for each row of the plan and each head, softmax over the visible slots, walked
-    /// page by page in order with one online softmax.
+    /// page by page in order with one online softmax; where [`AttentionShape::rounds`], bf16 queries and weights, and one
+    /// softmax for each [`crate::BLOCK_SIZE`] slots, joined in order.
     ///
     /// Shapes: `q: [rows, num_heads * key_dim]`, `out: [rows, num_heads * value_dim]`.
     fn attention(

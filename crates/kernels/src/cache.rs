@@ -12,6 +12,10 @@ pub(crate) use eight_bits::EightBits;
 /// Slots in a page. Part of the numeric definition (attention sums page by page), not a setting.
 pub const PAGE_SIZE: usize = 64;
 
+/// Slots that a rounded softmax goes through before it is joined with those before it ([`AttentionShape::rounds`]). Part
+/// of the numeric definition; what lets many threads share one long sequence.
+pub const BLOCK_SIZE: usize = 16 * PAGE_SIZE;
+
 /// How cached rows are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvType {
@@ -143,6 +147,14 @@ pub struct AttentionShape {
     pub value_start: usize,
     /// Factor on every score before the softmax.
     pub scale: f32,
+}
+
+impl AttentionShape {
+    /// Whether attention over a cache of this type rounds queries and weights to bf16: the cache is of that precision,
+    /// and all heads share one KV head (MLA).
+    pub fn rounds(&self, kv_type: KvType) -> bool {
+        kv_type == KvType::Bf16 && self.num_kv_heads == 1
+    }
 }
 
 /// Which slots each row of a step sees; made once a step.

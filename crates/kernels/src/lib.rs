@@ -23,7 +23,7 @@ pub use backend::{
     Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,
 };
 pub use cache::{
-    AttentionPlan, AttentionRow, AttentionShape, Cache, CacheLayout, KvType, PAGE_SIZE,
+    AttentionPlan, AttentionRow, AttentionShape, BLOCK_SIZE, Cache, CacheLayout, KvType, PAGE_SIZE,
 };
 pub use cpu::{Arithmetic, Cpu, Isa, Probe, probe_bandwidth, probe_dot_rate, processors};
 pub use error::KernelError;

@@ -8,6 +8,7 @@
 mod attention;
 pub(crate) mod full_attention;
 pub(crate) mod lanes;
+pub(crate) mod powers;
 pub(crate) mod product;
 pub(crate) mod routing;
 

@@ -1,8 +1,8 @@
 //! What a step must read from memory at least, and how much it must multiply: the yardsticks speed is measured with.
 
-use crate::config::{AttentionConfig, Config};
+use crate::config::Config;
 use crate::weights::{AttentionWeights, FeedForwardWeights, LayerWeights, Weights};
-use kernels::{Arithmetic, FeedForward, Matrix};
+use kernels::{Arithmetic, AttentionShape, FeedForward, KvType, Matrix};
 use std::ops::AddAssign;
 
 /// Bytes of a model's weights, by how often a step reads them.
@@ -63,9 +63,9 @@ impl WeightBytes {
 pub struct Products {
     /// With weights in formats with blocks.
     pub integer: u64,
-    /// With BF16 weights.
+    /// With BF16 weights; and half of those of attention that rounds, since it multiplies one part, not two.
     pub bf16: u64,
-    /// With F32 and F16 weights, and of attention.
+    /// With F32 and F16 weights, and of attention that rounds nothing.
     pub f32: u64,
 }
 
@@ -127,12 +127,17 @@ pub struct TokenProducts {
     /// With the head, if it wants logits.
     pub head: Products,
     /// With each cached token it sees, in all layers.
-    pub attention: u64,
+    pub attention: Products,
 }
 
 impl TokenProducts {
-    /// Counts them in `weights`, whose configuration is `config`.
-    pub fn of(weights: &Weights, config: &Config) -> TokenProducts {
+    /// Counts them in `weights`, whose configuration is `config`, with this attention over a cache of this type.
+    pub fn of(
+        weights: &Weights,
+        config: &Config,
+        shape: &AttentionShape,
+        kv_type: KvType,
+    ) -> TokenProducts {
         let experts_per_token = config.feed_forward.moe.as_ref();
         let experts_per_token = experts_per_token.map_or(0, |moe| moe.experts_per_token);
         let mut layers = Products::default();
@@ -155,7 +160,7 @@ impl TokenProducts {
         TokenProducts {
             layers,
             head: Products::of([&weights.head]),
-            attention: (weights.layers.len() * attention_width(&config.attention)) as u64,
+            attention: seen(shape, kv_type).times(weights.layers.len()),
         }
     }
 
@@ -163,17 +168,21 @@ impl TokenProducts {
     pub fn step(&self, rows: usize, visible: usize, logit_rows: usize) -> Products {
         let mut sum = self.layers.times(rows);
         sum += self.head.times(logit_rows);
-        sum.f32 += self.attention * visible as u64;
+        sum += self.attention.times(visible);
         sum
     }
 }
 
 /// Products of a token with one that it sees, in one layer: a score and a share of the sum, for every head.
-fn attention_width(attention: &AttentionConfig) -> usize {
-    match attention {
-        AttentionConfig::Mla(mla) => mla.num_heads * (2 * mla.kv_lora_rank + mla.qk_rope_head_dim),
-        AttentionConfig::Gqa(gqa) => gqa.num_heads * 2 * gqa.head_dim,
+fn seen(attention: &AttentionShape, kv_type: KvType) -> Products {
+    let width = attention.num_heads * (attention.key_dim + attention.value_dim);
+    let mut products = Products::default();
+    if attention.rounds(kv_type) {
+        products.bf16 = width.div_ceil(2) as u64;
+    } else {
+        products.f32 = width as u64;
     }
+    products
 }
 
 /// The matrices of a layer's attention.
@@ -203,6 +212,7 @@ fn feed_forward(weights: &FeedForward) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::Attention;
 
     #[test]
     fn a_step_reads_the_experts_it_uses_and_the_head_if_asked() {
@@ -224,11 +234,11 @@ mod tests {
         let token = TokenProducts {
             layers: one(100, 20, 3),
             head: one(0, 50, 0),
-            attention: 7,
+            attention: one(0, 2, 7),
         };
         let step = token.step(4, 4 * 10, 1);
-        assert_eq!(step, one(400, 80 + 50, 12 + 280));
-        assert_eq!(step.total(), 400 + 130 + 292);
+        assert_eq!(step, one(400, 80 + 50 + 80, 12 + 280));
+        assert_eq!(step.total(), 400 + 210 + 292);
         let by: u64 = Arithmetic::ALL.map(|a| step.by(a)).iter().sum();
         assert_eq!(by, step.total());
     }
@@ -242,7 +252,10 @@ mod tests {
         );
         let checkpoint = crate::open(std::path::Path::new(path)).unwrap();
         let weights = checkpoint.load(&|_, _| {}).unwrap();
-        let token = TokenProducts::of(&weights, &checkpoint.config);
+        let attention = Attention::new(&checkpoint.config, 1.0);
+        let of =
+            |kv_type| TokenProducts::of(&weights, &checkpoint.config, attention.shape(), kv_type);
+        let token = of(KvType::F32);
         let parameters = checkpoint.parameters();
         let all = token.step(1, 0, 1);
         assert_eq!((all.integer, all.bf16), (0, 0));
@@ -250,5 +263,9 @@ mod tests {
         let active = parameters.active as f64;
         let off = (all.total() as f64 / active - 1.0).abs();
         assert!(off < 0.02, "{all:?} of {active}");
+        // Over a BF16 cache, attention's products are of one part, counted as half of two.
+        let exact = token.step(1, 10, 0);
+        let rounded = of(KvType::Bf16).step(1, 10, 0);
+        assert!(rounded.bf16 > 0 && exact.f32 - rounded.f32 == 2 * rounded.bf16);
     }
 }

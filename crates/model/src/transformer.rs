@@ -70,7 +70,8 @@ impl Transformer {
 
     /// What a token multiplies.
     pub fn token_products(&self) -> TokenProducts {
-        TokenProducts::of(&self.weights, &self.config)
+        let kv_type = self.cache.layout().kv_type;
+        TokenProducts::of(&self.weights, &self.config, self.attention.shape(), kv_type)
     }
 
     /// Pages its cache has.

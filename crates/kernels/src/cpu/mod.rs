@@ -18,6 +18,7 @@ pub(crate) mod flush;
 mod full_attention;
 mod interleave;
 mod isa;
+mod latent_attention;
 mod matmul;
 mod meet;
 #[cfg(target_arch = "aarch64")]
@@ -40,7 +41,7 @@ use crate::KernelError;
 use crate::backend::{
     Backend, FeedForward, FullAttention, Pairing, RotaryTable, RouterRule, Routing, RowInput,
 };
-use crate::cache::{AttentionPlan, AttentionShape, Cache, CacheLayers, CacheLayout};
+use crate::cache::{AttentionPlan, AttentionShape, Cache, CacheLayers, CacheLayout, KvType};
 use crate::matrix::Matrix;
 use crate::reference::{embed_row, rotate_row, routing, write_slot};
 use crate::rows::{Columns, Rows};
@@ -346,6 +347,9 @@ impl Backend for Cpu {
         shapes::attention(q, cache, layer, plan, shape, out);
         let width = cache.layout().row_width;
         match &cache.layers {
+            CacheLayers::Bf16(l) if shape.rounds(KvType::Bf16) => {
+                self.attention_rounded(q, &l[layer], width, plan, shape, out);
+            }
             CacheLayers::F32(l) => self.attention_on(q, &*l[layer], width, plan, shape, out),
             CacheLayers::Bf16(l) => self.attention_on(q, &*l[layer], width, plan, shape, out),
             CacheLayers::Q8(l) => self.attention_on(q, &l[layer], width, plan, shape, out),

@@ -1,11 +1,14 @@
 //! Attention of one row, all heads, over the pages of its sequence. This is the definition.
 //!
 //! One online softmax a head: pages of 64 in order, within a page the keys in order. Slots past what a row sees are
-//! never read.
+//! never read. Where a BF16 cache has one KV head for all, queries and weights are rounded to bf16 too
+//! ([`AttentionShape::rounds`]): each block of [`BLOCK_SIZE`] slots has a softmax of its own, joined in order.
 
 use super::lanes;
-use crate::cache::{AttentionPlan, AttentionShape, Cache, PAGE_SIZE};
+use super::powers::{Gathered, Terms};
+use crate::cache::{AttentionPlan, AttentionShape, BLOCK_SIZE, Cache, PAGE_SIZE};
 use crate::math::exp;
+use std::f32::consts::LOG2_E;
 
 /// `out[h]` for every head of plan row `r`: `q: [num_heads * key_dim]`, `out: [num_heads * value_dim]`.
 pub(crate) fn attention_row(
@@ -17,6 +20,9 @@ pub(crate) fn attention_row(
     shape: &AttentionShape,
     out: &mut [f32],
 ) {
+    if shape.rounds(cache.layout.kv_type) {
+        return rounded_row(q, cache, layer, plan, r, shape, out);
+    }
     let row = plan.rows[r];
     let heads_per_kv_head = shape.num_heads / shape.num_kv_heads;
     for head in 0..shape.num_heads {
@@ -35,6 +41,43 @@ pub(crate) fn attention_row(
             softmax.page(&scores, values);
         }
         softmax.finish(&mut out[head * shape.value_dim..][..shape.value_dim]);
+    }
+}
+
+/// [`attention_row`] with queries and weights as bf16.
+fn rounded_row(
+    q: &[f32],
+    cache: &Cache,
+    layer: usize,
+    plan: &AttentionPlan,
+    r: usize,
+    shape: &AttentionShape,
+    out: &mut [f32],
+) {
+    let row = plan.rows[r];
+    let slot = |token: usize| {
+        let page = plan.pages[row.first_page + token / PAGE_SIZE] as usize;
+        cache.slot(layer, page * PAGE_SIZE + token % PAGE_SIZE)
+    };
+    let cached: Vec<Vec<f32>> = (0..row.visible).map(slot).collect();
+    let columns = |first: usize, len: usize| -> Vec<Vec<f32>> {
+        let of = |row: &Vec<f32>| row[first..first + len].to_vec();
+        cached.iter().map(of).collect()
+    };
+    let keys = columns(0, shape.key_dim);
+    let values = columns(shape.value_start, shape.value_dim);
+    let terms = Terms { rounded: true };
+    let queries = q.chunks_exact(shape.key_dim);
+    for (q, out) in queries.zip(out.chunks_exact_mut(shape.value_dim)) {
+        // Scores become powers of two.
+        let scaled: Vec<f32> = q.iter().map(|x| x * (shape.scale * LOG2_E)).collect();
+        let query = terms.factors(&scaled);
+        let blocks = keys.chunks(BLOCK_SIZE).zip(values.chunks(BLOCK_SIZE));
+        let parts =
+            blocks.map(|(keys, values)| Gathered::new(&query, keys, values, PAGE_SIZE, &terms));
+        if let Some(all) = parts.reduce(Gathered::join) {
+            out.copy_from_slice(&all.means());
+        }
     }
 }
 

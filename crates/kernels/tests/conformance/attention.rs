@@ -2,8 +2,8 @@
 
 use super::support::{Random, assert_same, candidates, random_rows};
 use kernels::{
-    AttentionPlan, AttentionRow, AttentionShape, Backend, CacheLayout, KvType, PAGE_SIZE,
-    Reference, Rows,
+    AttentionPlan, AttentionRow, AttentionShape, BLOCK_SIZE, Backend, CacheLayout, KvType,
+    PAGE_SIZE, Reference, Rows,
 };
 
 /// A cache whose sequences lie on shuffled pages, every slot not written holding NaN; and a plan of the last rows of
@@ -94,7 +94,7 @@ fn shape(
     }
 }
 
-fn attention_shapes() -> [AttentionShape; 6] {
+fn attention_shapes() -> [AttentionShape; 8] {
     [
         shape(9, 3, 64, 64, 192), // SmolLM2
         shape(6, 1, 320, 256, 0), // MLA, absorbed
@@ -102,6 +102,8 @@ fn attention_shapes() -> [AttentionShape; 6] {
         shape(1, 1, 16, 16, 16),
         shape(10, 2, 40, 96, 80),
         shape(2, 2, 7, 3, 14),
+        shape(40, 1, 23, 19, 0), // MLA of odd sizes, heads for two registers and a half
+        shape(3, 1, 5, 7, 5),    // one KV head whose value is beside the key
     ]
 }
 
@@ -126,21 +128,44 @@ fn attention() {
     }
 }
 
+/// Sequences of more than one block: few rows, whose blocks are tasks, and many, which are a task each.
+#[test]
+fn attention_over_blocks() {
+    let mut random = Random(14);
+    let candidates = candidates();
+    for lengths in [
+        &[2 * BLOCK_SIZE + 70][..],
+        &[BLOCK_SIZE + 2, 5, BLOCK_SIZE, 2000, BLOCK_SIZE + 64],
+    ] {
+        let shape = shape(20, 1, 24, 16, 0);
+        let case = Attention::new(shape, KvType::Bf16, lengths, &mut random);
+        let golden = case.run(&Reference);
+        assert!(golden.iter().all(|y| y.is_finite()));
+        for candidate in &candidates {
+            assert_same(&case.run(&candidate.cpu), &golden, &candidate.name);
+        }
+    }
+}
+
 #[test]
 fn attention_with_huge_and_nan_scores() {
     let mut random = Random(13);
     let candidates = candidates();
-    for (scale, poison) in [
-        (300.0, None),
-        (1e30, None),
-        (1.0, Some(f32::NAN)),
-        (1.0, Some(f32::INFINITY)),
+    for (kv_type, scale, poison) in [
+        (KvType::F32, 300.0, None),
+        (KvType::F32, 1e30, None),
+        (KvType::F32, 1.0, Some(f32::NAN)),
+        (KvType::F32, 1.0, Some(f32::INFINITY)),
+        (KvType::Bf16, 300.0, None),
+        (KvType::Bf16, 1e30, None),
+        (KvType::Bf16, 1.0, Some(f32::NAN)),
+        (KvType::Bf16, 1.0, Some(f32::INFINITY)),
     ] {
         let shape = AttentionShape {
             scale,
             ..shape(3, 1, 32, 32, 32)
         };
-        let mut case = Attention::new(shape, KvType::F32, &[100, 130], &mut random);
+        let mut case = Attention::new(shape, kv_type, &[100, 130], &mut random);
         if let Some(poison) = poison {
             let (rows, cols) = (case.keys.rows(), case.keys.cols());
             let mut keys = Reference.download(&case.keys);

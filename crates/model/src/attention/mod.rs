@@ -55,6 +55,11 @@ impl Attention {
         }
     }
 
+    /// How it reads cached rows.
+    pub fn shape(&self) -> &AttentionShape {
+        &self.shape
+    }
+
     /// Activations for a step of `rows` rows.
     pub fn scratch(&self, backend: &dyn Backend, rows: usize) -> Scratch {
         match &self.kind {
