@@ -5,7 +5,7 @@
 
 use super::Cpu;
 use super::elementwise::{PairRows, RowWords};
-use super::meet::{Begin, Values, Words, meet, sums};
+use super::meet::{Begin, Values, Words, lay_in_lanes, meet, sums};
 use super::shared::Shared;
 use crate::backend::FullAttention;
 use crate::reference::full_attention::KEY_TILE;
@@ -191,31 +191,6 @@ impl Workspace {
         }
     }
 
-    /// Takes the queries of `rows` times `scale`; the lanes past the last are zeros.
-    fn begin(
-        &mut self,
-        cpu: &Cpu,
-        sizes: Sizes,
-        q: &Rows,
-        rows: Range<usize>,
-        first_column: usize,
-        scale: f32,
-    ) {
-        self.queries.fill([[0; 16]; GROUPS]);
-        let mut words = vec![0; self.queries.len()];
-        for (lane, row) in rows.enumerate() {
-            cpu.unit.run(RowWords {
-                x: &q.row(row)[first_column..][..sizes.head_dim],
-                scale,
-                rounded: sizes.rounded,
-                words: &mut words,
-            });
-            for (query, word) in self.queries.iter_mut().zip(&words) {
-                query[lane / 16][lane % 16] = *word;
-            }
-        }
-    }
-
     /// Whether a score of the tile at hand is too far above the shift.
     fn shift_follows(&self) -> bool {
         let lanes = self
@@ -273,8 +248,15 @@ impl Cpu {
                 let (head, block) = (task / blocks, task % blocks);
                 let first = range.start + block * QUERIES;
                 let rows = first..range.end.min(first + QUERIES);
-                workspace.begin(self, sizes, q, rows.clone(), head * shape.head_dim, scale);
                 let (tiles, head_dim) = (&tiles, shape.head_dim);
+                let query = |row| &q.row(row)[head * head_dim..][..head_dim];
+                lay_in_lanes(
+                    self.unit,
+                    rows.clone().map(query),
+                    scale,
+                    shape.rounded,
+                    &mut workspace.queries,
+                );
                 if shape.rounded {
                     self.unit.run_bf16(&mut Walk::<true> {
                         workspace,

@@ -6,8 +6,7 @@
 //! sequence every block of slots is a task.
 
 use super::Cpu;
-use super::elementwise::RowWords;
-use super::meet::{Values, Words, sums};
+use super::meet::{Values, Words, lay_in_lanes, sums};
 use super::shared::Shared;
 use crate::cache::{AttentionPlan, AttentionShape, BLOCK_SIZE, PAGE_SIZE};
 use crate::reference::powers::SLACK;
@@ -200,19 +199,13 @@ impl Cpu {
     fn begin<const G: usize>(&self, call: &Call, part: Part, work: &mut Workspace<G>) {
         let key_dim = call.shape.key_dim;
         let queries = &call.q.row(part.row)[part.first_head * key_dim..];
-        let mut words = vec![0; call.depth()];
-        work.queries.fill([[0; 16]; G]);
-        for (lane, x) in queries.chunks_exact(key_dim).take(16 * G).enumerate() {
-            self.unit.run(RowWords {
-                x,
-                scale: call.shape.scale * LOG2_E,
-                rounded: true,
-                words: &mut words,
-            });
-            for (query, word) in work.queries.iter_mut().zip(&words) {
-                query[lane / 16][lane % 16] = *word;
-            }
-        }
+        lay_in_lanes(
+            self.unit,
+            queries.chunks_exact(key_dim).take(16 * G),
+            call.shape.scale * LOG2_E,
+            true,
+            &mut work.queries,
+        );
     }
 
     /// Gathers one block of what the row sees.

@@ -3,12 +3,37 @@
 //! A word is an f32, or two bf16 that are multiplied with two others in one step. `G` registers of lanes meet `M` rows,
 //! and every sum is one chain along the words: the order of `reference::product::dot_pairs` and of plain f32 chains.
 
+use super::elementwise::RowWords;
+use super::isa::Unit;
 use crate::simd::Simd;
 
 /// One word of each lane.
 pub(super) type Words<const G: usize> = [[i32; 16]; G];
 /// One value of each lane.
 pub(super) type Values<const G: usize> = [[f32; 16]; G];
+
+/// Lays rows times `scale` into the lanes, a row a lane; the lanes past the last row are zeros.
+pub(super) fn lay_in_lanes<'a, const G: usize>(
+    unit: Unit,
+    rows: impl Iterator<Item = &'a [f32]>,
+    scale: f32,
+    rounded: bool,
+    lanes: &mut [Words<G>],
+) {
+    lanes.fill([[0; 16]; G]);
+    let mut words = vec![0; lanes.len()];
+    for (lane, x) in rows.enumerate() {
+        unit.run(RowWords {
+            x,
+            scale,
+            rounded,
+            words: &mut words,
+        });
+        for (lanes, word) in lanes.iter_mut().zip(&words) {
+            lanes[lane / 16][lane % 16] = *word;
+        }
+    }
+}
 
 /// What the sums begin with.
 #[derive(Clone, Copy)]
