@@ -124,7 +124,8 @@ impl Cpu {
             shape,
         };
         // Two registers of heads share more work; one makes more tasks. The bits are the same.
-        if shape.num_heads > 16 && q.rows() * shape.num_heads.div_ceil(32) >= self.threads.count() {
+        let blocks: usize = (0..q.rows()).map(|row| call.num_blocks(row)).sum();
+        if shape.num_heads > 16 && blocks * shape.num_heads.div_ceil(32) >= self.threads.count() {
             self.attend::<2>(&call, out);
         } else {
             self.attend::<1>(&call, out);
