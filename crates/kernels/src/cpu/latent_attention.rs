@@ -1,4 +1,4 @@
-//! Attention over a BF16 cache whose one KV head serves all heads (MLA). The definition is `rounded_row` in
+//! Attention over a BF16 cache whose one KV head serves all heads (MLA). The definition is `rounded_head` in
 //! `reference/attention.rs`.
 //!
 //! Heads lie in the lanes, so that softmax needs no sums across them; what is cached comes one word (`meet.rs`) at a time:

@@ -20,64 +20,54 @@ pub(crate) fn attention_row(
     shape: &AttentionShape,
     out: &mut [f32],
 ) {
-    if shape.rounds(cache.layout.kv_type) {
-        return rounded_row(q, cache, layer, plan, r, shape, out);
-    }
-    let row = plan.rows[r];
-    let heads_per_kv_head = shape.num_heads / shape.num_kv_heads;
-    for head in 0..shape.num_heads {
-        let kv_head = head / heads_per_kv_head;
-        let key = kv_head * shape.key_dim;
-        let value = shape.value_start + kv_head * shape.value_dim;
-        let q = &q[head * shape.key_dim..][..shape.key_dim];
-        let mut softmax = OnlineSoftmax::new(shape.value_dim);
-        for first in (0..row.visible).step_by(PAGE_SIZE) {
-            let page = plan.pages[row.first_page + first / PAGE_SIZE] as usize;
-            let slots = page * PAGE_SIZE..page * PAGE_SIZE + PAGE_SIZE.min(row.visible - first);
-            let cached: Vec<Vec<f32>> = slots.map(|slot| cache.slot(layer, slot)).collect();
-            let keys = cached.iter().map(|c| &c[key..key + shape.key_dim]);
-            let scores: Vec<f32> = keys.map(|key| shape.scale * lanes::dot(q, key)).collect();
-            let values = cached.iter().map(|c| &c[value..value + shape.value_dim]);
-            softmax.page(&scores, values);
-        }
-        softmax.finish(&mut out[head * shape.value_dim..][..shape.value_dim]);
-    }
-}
-
-/// [`attention_row`] with queries and weights as bf16.
-fn rounded_row(
-    q: &[f32],
-    cache: &Cache,
-    layer: usize,
-    plan: &AttentionPlan,
-    r: usize,
-    shape: &AttentionShape,
-    out: &mut [f32],
-) {
     let row = plan.rows[r];
     let slot = |token: usize| {
         let page = plan.pages[row.first_page + token / PAGE_SIZE] as usize;
         cache.slot(layer, page * PAGE_SIZE + token % PAGE_SIZE)
     };
     let cached: Vec<Vec<f32>> = (0..row.visible).map(slot).collect();
-    let columns = |first: usize, len: usize| -> Vec<Vec<f32>> {
-        let of = |row: &Vec<f32>| row[first..first + len].to_vec();
-        cached.iter().map(of).collect()
+    let columns = |first: usize, len: usize| -> Vec<&[f32]> {
+        cached.iter().map(|row| &row[first..first + len]).collect()
     };
-    let keys = columns(0, shape.key_dim);
-    let values = columns(shape.value_start, shape.value_dim);
-    let terms = Terms { rounded: true };
-    let queries = q.chunks_exact(shape.key_dim);
-    for (q, out) in queries.zip(out.chunks_exact_mut(shape.value_dim)) {
-        // Scores become powers of two.
-        let scaled: Vec<f32> = q.iter().map(|x| x * (shape.scale * LOG2_E)).collect();
-        let query = terms.factors(&scaled);
-        let blocks = keys.chunks(BLOCK_SIZE).zip(values.chunks(BLOCK_SIZE));
-        let parts =
-            blocks.map(|(keys, values)| Gathered::new(&query, keys, values, PAGE_SIZE, &terms));
-        if let Some(all) = parts.reduce(Gathered::join) {
-            out.copy_from_slice(&all.means());
+    let heads_per_kv_head = shape.num_heads / shape.num_kv_heads;
+    let rounds = shape.rounds(cache.layout.kv_type);
+    for head in 0..shape.num_heads {
+        let kv_head = head / heads_per_kv_head;
+        let keys = columns(kv_head * shape.key_dim, shape.key_dim);
+        let values = columns(
+            shape.value_start + kv_head * shape.value_dim,
+            shape.value_dim,
+        );
+        let q = &q[head * shape.key_dim..][..shape.key_dim];
+        let out = &mut out[head * shape.value_dim..][..shape.value_dim];
+        if rounds {
+            rounded_head(q, &keys, &values, shape.scale, out);
+        } else {
+            exact_head(q, &keys, &values, shape.scale, out);
         }
+    }
+}
+
+/// One head, in f32.
+fn exact_head(q: &[f32], keys: &[&[f32]], values: &[&[f32]], scale: f32, out: &mut [f32]) {
+    let mut softmax = OnlineSoftmax::new(out.len());
+    for (keys, values) in keys.chunks(PAGE_SIZE).zip(values.chunks(PAGE_SIZE)) {
+        let scores: Vec<f32> = keys.iter().map(|key| scale * lanes::dot(q, key)).collect();
+        softmax.page(&scores, values.iter().copied());
+    }
+    softmax.finish(out);
+}
+
+/// One head, its query and weights as bf16.
+fn rounded_head(q: &[f32], keys: &[&[f32]], values: &[&[f32]], scale: f32, out: &mut [f32]) {
+    let terms = Terms { rounded: true };
+    // Scores become powers of two.
+    let scaled: Vec<f32> = q.iter().map(|x| x * (scale * LOG2_E)).collect();
+    let query = terms.factors(&scaled);
+    let blocks = keys.chunks(BLOCK_SIZE).zip(values.chunks(BLOCK_SIZE));
+    let parts = blocks.map(|(keys, values)| Gathered::new(&query, keys, values, PAGE_SIZE, &terms));
+    if let Some(all) = parts.reduce(Gathered::join) {
+        out.copy_from_slice(&all.means());
     }
 }
 

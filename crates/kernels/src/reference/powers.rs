@@ -24,17 +24,20 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Of `values`, by their `keys`; the query's scores are powers of two.
-    pub fn new(
+    pub fn new<R: AsRef<[f32]>>(
         query: &[f32],
-        keys: &[Vec<f32>],
-        values: &[Vec<f32>],
+        keys: &[R],
+        values: &[R],
         tile: usize,
         terms: &Terms,
     ) -> Gathered {
-        let value_dim = values.first().map_or(0, Vec::len);
+        let value_dim = values.first().map_or(0, |value| value.as_ref().len());
         let (mut shift, mut sum, mut acc) = (f32::NEG_INFINITY, 0f32, vec![0f32; value_dim]);
         for (keys, values) in keys.chunks(tile).zip(values.chunks(tile)) {
-            let scores: Vec<f32> = keys.iter().map(|key| terms.dot(query, key, 0.0)).collect();
+            let scores: Vec<f32> = keys
+                .iter()
+                .map(|key| terms.dot(query, key.as_ref(), 0.0))
+                .collect();
             let max = lanes::max(&scores);
             let mut correction = 1.0;
             if max > shift + SLACK {
@@ -48,7 +51,7 @@ impl Gathered {
             }
             weights = terms.factors(&weights);
             for (d, acc) in acc.iter_mut().enumerate() {
-                let column: Vec<f32> = values.iter().map(|value| value[d]).collect();
+                let column: Vec<f32> = values.iter().map(|value| value.as_ref()[d]).collect();
                 let before = terms.fused(*acc, correction, 0.0);
                 *acc = terms.dot(&weights, &column, before);
             }
